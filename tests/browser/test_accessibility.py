@@ -136,6 +136,39 @@ def test_the_dialog_of_a_range_of_time_has_no_violation_and_closes(browsing: Bro
     expect(find(page, "from-to")).to_be_focused()
 
 
+def test_questions_a_folded_step_and_files_that_are_held_over_the_page_have_no_violation(
+    browsing: Browsing, furnished: Receiver
+) -> None:
+    steps = [f"resize-{number:03}" for number in range(40)]
+    same: list[dict[str, Any]] = [
+        {"step": step, "span": f"fan/{step}", "run": "fan", "flow": "fan", "started": 1} for step in steps
+    ]
+    furnished.post(*finished("fan", "plan", flow="fan"), *(record("success", 2, **each) for each in same))
+    context = browsing.context(furnished, color_scheme="light")
+    context.add_init_script("Object.defineProperty(Notification, 'permission', {get: () => 'denied'})")
+    page = context.new_page()
+    page.goto("/runs/fan")
+    find(page, "node", step="resize-*").click()
+    expect(find(page, "step-row")).to_have_count(40)
+    page.evaluate(AXE_SCRIPT)
+    assert violations(page) == []
+    find(page, "delete").click()
+    expect(find(page, "delete-question")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.evaluate(_FILES_OVER_THE_PAGE)
+    expect(find(page, "drop-zone")).to_be_visible()
+    assert find(page, "notices").get_attribute("data-state") == "denied"
+    assert violations(page) == []
+
+
+_FILES_OVER_THE_PAGE: Final = """() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([""], "run.json"));
+    window.dispatchEvent(new DragEvent("dragenter", {dataTransfer}));
+}"""
+
+
 def test_the_chosen_theme_outweighs_that_of_the_system_and_is_kept(browsing: Browsing, furnished: Receiver) -> None:
     page = browsing.open(furnished, "/", color_scheme="light")
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")

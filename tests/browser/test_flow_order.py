@@ -41,13 +41,17 @@ def test_rows_stay_under_the_pointer_until_it_leaves_or_asks_for_the_order(
         }"""
     )
     find(page, "flow-row", flow="b").hover()
+    place = find(page, "flow-row", flow="b").bounding_box()
     receiver.post(begun("bad", flow="d"), ended("bad", flow="d", status="error"))
     expect(metric(find(page, "flow-row", flow="d"), "failure-rate")).to_have_text("50 %")
     receiver.post(*[one_run("c", 10 + number, f"again {number}") for number in range(5)])
     expect(find(page, "flow-row", flow="c").locator(".sub").first).to_have_text("6 runs")
     expect(find(page, "reorder")).to_be_visible()
     assert (flows_shown(page), page.evaluate("window.moves")) == (["a", "b", "c", "d"], 0)
+    # Nor does what stands above push them away: that something fails is said there when the pointer has left.
+    assert find(page, "flow-row", flow="b").bounding_box() == place
     find(page, "reorder").click()
+    expect(find(page, "failing")).to_be_visible()
     becomes(page, lambda: flows_shown(page), ["d", "a", "b", "c"])
 
     # By itself, when nobody points at it.

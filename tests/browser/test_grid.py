@@ -73,10 +73,8 @@ def test_the_grid_shows_which_step_began_to_fail_and_opens_the_run_by_mouse_and_
     page.keyboard.press("Escape")
     page.goto("/flows/checkout")
     expect(find(page, "grid-run")).to_have_count(11)
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.getAttribute('role')") == "grid":
-            break
+    find(page, "grid-verdict").focus()
+    page.keyboard.press("Tab")  # the next stop, however many stand before
     expect(grid).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Home")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import Browsing, find
-from tests.browser.stories import now
+from tests.browser.stories import begun, finished, now
 from tests.receiver import Receiver
 
 POLICY: Final = (
@@ -66,6 +66,20 @@ def hostile_events() -> list[dict[str, Any]]:
             "spanId": "other",
         },
     ]
+
+
+LONG: Final = "x" * 1_000
+WIDTH: Final = "document.documentElement.scrollWidth"
+
+NAMES: Final = (
+    "__proto__",
+    "constructor",
+    "toString",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "\U0001f468\u200d\U0001f469",
+    "x" * 400,
+)
+"""Names that every object of JavaScript has, of letters that run from right to left, of many parts, of one word."""
 
 
 def encoded(text: str) -> str:
@@ -147,11 +161,14 @@ def test_characters_that_change_the_direction_of_text_are_shown_and_not_obeyed(
 
 def test_an_address_that_names_nothing_shows_its_text_as_text(browsing: Browsing, receiver: Receiver) -> None:
     browsing.expect_complaints("404")
-    for path in (f"/runs/{encoded(RUN)}", f"/flows/{encoded(FLOW)}", f"/runs?text={encoded(IMAGE)}"):
-        page = browsing.context(receiver).new_page()
+    page = browsing.context(receiver, viewport={"width": 400, "height": 800}).new_page()
+    long = f"/runs?error={0:016}&pinned=1&meta={encoded(f'{STEERING}{IMAGE}={LONG[:150]}')}"
+    nothing = (f"/runs/{encoded(RUN)}", f"/flows/{encoded(FLOW)}", f"/runs?text={encoded(IMAGE)}")
+    for path in (*nothing, "/runs/100%", f"/compare/{LONG}", long):
         page.goto(path)
         expect(page.locator("h1")).to_be_visible()
         is_intact(page)
+        assert page.evaluate(WIDTH) <= 400, path
 
 
 @pytest.mark.parametrize(
@@ -165,3 +182,29 @@ def test_every_answer_of_the_page_has_the_policy_and_the_headers(shared_receiver
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_a_name_that_every_object_has_is_one_like_any_other(browsing: Browsing, receiver: Receiver) -> None:
+    flow = "constructor"
+    for number, run in enumerate(("before", "after")):
+        fails = NAMES[-1] if number == 1 else None
+        events = finished(run, *NAMES, flow=flow, start=10 * number, fails=fails, toString=LONG, valueOf="")
+        receiver.post(
+            *(event | {"error": {"name": LONG, "message": LONG}} if event.get("error") else event for event in events)
+        )
+    receiver.post(begun("first", "__proto__", flow="toString"), begun("first", "hasOwnProperty", flow="toString"))
+    page = browsing.open(receiver, viewport={"width": 400, "height": 800})
+    views = {
+        "/": "flow-row",
+        f"/flows/{flow}?node=__proto__": "node-detail",
+        f"/runs/after?flow={flow}&step={NAMES[-1]}": "panel",
+        f"/compare/after?flow={flow}": "compare-step",
+        "/runs/first?step=__proto__": "panel",
+    }
+    for path, element in views.items():
+        page.goto(path)
+        expect(find(page, element).first).to_be_visible()
+        assert page.evaluate(WIDTH) <= 400, path
+        assert "NaN" not in page.inner_text("body")
+    # Of a step that has never ended there is no usual duration.
+    expect(find(page, "panel")).not_to_contain_text("p50")

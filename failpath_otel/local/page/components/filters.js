@@ -1,7 +1,8 @@
 // The filters of the list of runs; each of them lives in the address.
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { useKeys } from "../lib/keyboard.js";
+import { memo } from "../lib/memo.js";
 import { setQuery } from "../lib/router.js";
 import { useStream } from "../lib/stream.js";
 
@@ -22,12 +23,15 @@ export function Filters({ filter, filtered }) {
   useStream(({ rows, more }) => {
     if (more || rows.some(({ flowKey }) => !known.includes(flowKey))) reloadSoon();
   }, reload);
-  const keys = [...new Set(filter.flow ? [...known, filter.flow] : known)].sort();
+  const flows = useMemo(() => {
+    const keys = [...new Set(filter.flow ? [...known, filter.flow] : known)].sort();
+    return keys.map((key) => [key, key]);
+  }, [data, filter.flow]);
   const stay = (event) => event.preventDefault();
   return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${stay}>
     <${TextFilter} text=${filter.text} />
     <label class="visually-hidden" for="filter-flow">Flow</label>
-    <${Choice} name="flow" any="All flows" chosen=${filter.flow} options=${keys.map((key) => [key, key])} />
+    <${Choice} name="flow" any="All flows" chosen=${filter.flow} options=${flows} />
     <label class="visually-hidden" for="filter-status">Status</label>
     <${Choice} name="status" any="Any status" chosen=${filter.status} options=${STATUSES} />
     <button type="button" class="button" data-testid="filter-pinned" aria-pressed=${filter.pinned ? "true" : "false"}
@@ -52,7 +56,8 @@ function Chips({ meta }) {
   </ul>`;
 }
 
-function Choice({ name, any, chosen, options }) {
+// There may be thousands of flows, and the list beside it is rendered each second.
+const Choice = memo(({ name, any, chosen, options }) => {
   const id = `filter-${name}`;
   const choose = (event) => setQuery({ [name]: event.currentTarget.value, before: null });
   return html`<select id=${id} class="field" data-testid=${id} value=${chosen} onChange=${choose}>
@@ -60,7 +65,7 @@ function Choice({ name, any, chosen, options }) {
     ${options.map(([value, word]) =>
       html`<option key=${value} value=${value} selected=${value === chosen}>${word}</option>`)}
   </select>`;
-}
+});
 
 function TextFilter({ text }) {
   const [typed, setTyped] = useState(text);

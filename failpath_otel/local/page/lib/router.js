@@ -12,7 +12,8 @@ function decoded(segment) {
   }
 }
 
-function current() {
+// Where the page is.
+export function current() {
   const { pathname, search } = window.location;
   return {
     path: pathname,

@@ -9,7 +9,7 @@ import { ErrorList } from "../components/flow/errors.js";
 import { DriftList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
-import { Grid } from "../components/grid/grid.js";
+import { Grid, useGrid } from "../components/grid/grid.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
 import { asked, useRange } from "../lib/range.js";
@@ -25,6 +25,7 @@ export function FlowView({ flowKey }) {
   const range = useRange(query);
   const path = `flow/${encodeURIComponent(flowKey)}`;
   const { data, error, reload, reloadSoon } = useResource(path + search(asked(range)), { key: path, every: RELOAD_MS });
+  const grid = useGrid(flowKey, query, data === null ? null : data.flow.runs > 0);
   useStream(({ rows, more, revision }) => {
     if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
   }, reload);
@@ -38,7 +39,9 @@ export function FlowView({ flowKey }) {
 
   if (error?.status === 404) return html`<${Unknown} flowKey=${flowKey} />`;
   if (data === null) return error ? html`<${Failure} what="This flow" error=${error} retry=${reload} />` : html`<${Loading} what="the flow" />`;
-  return html`<${Flow} data=${data} query=${query} range=${range} />`;
+  // At once, so that the graph does not move when what stands above it is there.
+  if (!grid.settled) return html`<${Loading} what="the flow" />`;
+  return html`<${Flow} data=${data} query=${query} range=${range} grid=${grid} />`;
 }
 
 function Unknown({ flowKey }) {
@@ -49,7 +52,7 @@ function Unknown({ flowKey }) {
   </div>`;
 }
 
-function Flow({ data, query, range }) {
+function Flow({ data, query, range, grid }) {
   const { flow, window: newest, graph, errors, runs, drift } = data;
   const { chosen, chosenKey, keys } = useChosen(graph, flow.flowKey, query.get("node"));
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
@@ -77,7 +80,7 @@ function Flow({ data, query, range }) {
       <${Chart} kind="failureRate" trend=${flow.trend} now=${serverNow()} />
       <${Chart} kind="p95" trend=${flow.trend} now=${serverNow()} />
     </div>
-    ${flow.runs > 0 && html`<${Grid} flowKey=${flow.flowKey} query=${query} expected=${graph.nodes.length} />`}
+    ${flow.runs > 0 && html`<${Grid} grid=${grid} />`}
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>

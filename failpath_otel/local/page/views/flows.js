@@ -1,10 +1,11 @@
 // The view of all flows: how each did over the range of time, what needs eyes first, and on top what has gone quiet.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { send } from "../lib/api.js";
-import { TopErrors } from "../components/flow/errors.js";
+import { TopErrors, useTopErrors } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
 import { FlowTable, SORTS, useFlows } from "../components/flows/flowtable.js";
 import { ago, count, plural } from "../lib/format.js";
+import { useHeld } from "../components/held.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
 import { useRange } from "../lib/range.js";
@@ -21,6 +22,8 @@ export function FlowsView({ server }) {
   const [sort, text] = [query.get("sort") ?? "", query.get("text") ?? ""];
   const list = useFlows(range, sort, text);
   const { data, error, reload, reloadSoon } = list;
+  const errors = useTopErrors(range);
+  const silent = useHeld(data?.silent, list.held); // Nothing above the table pushes its rows from under the pointer.
   useStream(({ revision }) => {
     if (!data || revision > data.revision) reloadSoon();
   }, reload);
@@ -37,14 +40,15 @@ export function FlowsView({ server }) {
     <h1>Flows</h1>${data && html`<span class="muted" data-testid="flow-count">${count(data.total)}</span>`}
     <${TimeRange} range=${range} />
   </div>`;
-  if (!data) return html`${head}${error ? html`<${Failure} what="The flows" error=${error} retry=${reload} />` : html`<${Loading} what="flows" />`}`;
+  // At once, so that nothing moves when the errors are there.
+  if (!data || !errors.settled) return html`${head}${error ? html`<${Failure} what="The flows" error=${error} retry=${reload} />` : html`<${Loading} what="flows" />`}`;
   if (data.total === 0 && !text) return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
   const sampled = server.data?.sample || data.flows.some(({ flowKey }) => flowKey.startsWith("sample-"));
   return html`
     ${head}
     ${error && html`<${Failure} what="The flows" error=${error} retry=${reload} />`}
-    <${Quiet} silent=${data.silent} now=${now} />
-    <${TopErrors} />
+    <${Quiet} silent=${silent} now=${now} />
+    <${TopErrors} data=${errors.data} still=${list.held} />
     <${Tools} sort=${sort} text=${text} list=${list} />
     ${data.total === 0
       ? html`<div class="card nothing" role="status"><p>No flow has “${text}” in its name.</p></div>`

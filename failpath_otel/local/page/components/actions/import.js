@@ -79,7 +79,7 @@ export function ImportZone() {
     };
   }, []);
   return html`
-    ${held && html`<div class="drop-zone" data-testid="drop-zone"><p>Drop files with runs to import them</p></div>`}
+    ${held && html`<div class="drop-zone" role="status" data-testid="drop-zone"><p>Drop files with runs to import them</p></div>`}
     <div class="import-results" role="status" aria-live="polite">
       ${said.busy && html`<p>Importing…</p>`}
       ${!said.busy && said.results.length > 0 && html`<div class="import-result" data-testid="import-result">

@@ -2,7 +2,8 @@
 // process that is gone. Of several tabs one notifies; each kind at most once in a while for each flow.
 import { html, useEffect, useState } from "../../lib/html.js";
 import { get } from "../../lib/api.js";
-import { navigate, runPath, search } from "../../lib/router.js";
+import { current, navigate, runPath, search } from "../../lib/router.js";
+import { escaped } from "../../lib/shell/bidi.js";
 import { useStream } from "../../lib/stream.js";
 
 const STORED = "failpath-notices";
@@ -49,10 +50,10 @@ const own = crypto.randomUUID?.() ?? String(Math.random());
 const looking = new Map();
 
 function here() {
-  const { pathname, search: query } = window.location;
-  const [room, id] = pathname.split("/").filter(Boolean).map(decodeURIComponent);
-  const seen = document.visibilityState === "visible" && document.hasFocus() && room === "runs" && id !== undefined;
-  return seen ? { runId: id, flowKey: new URLSearchParams(query).get("flow") } : null;
+  const { segments, query } = current();
+  const [room, ...id] = segments;
+  const seen = document.visibilityState === "visible" && document.hasFocus() && room === "runs" && id.length > 0;
+  return seen ? { runId: id.join("/"), flowKey: query.get("flow") } : null;
 }
 
 function show() {
@@ -135,7 +136,7 @@ const keyOf = ({ flowKey, runId }) => `${flowKey}\n${runId}`;
 function notify(notice) {
   const { kind, flowKey, runId, stepKey, text } = notice;
   const body = [stepKey === null ? runId : `${runId}, ${stepKey}`, text].filter(Boolean).join("\n").slice(0, 300);
-  const shown = new Notification(TITLES[kind](notice), { body, tag: `failpath ${kind} ${flowKey}`, icon: "/page/icon.svg" });
+  const shown = new Notification(escaped(TITLES[kind](notice)), { body: escaped(body), tag: `failpath ${kind} ${flowKey}`, icon: "/page/icon.svg" });
   shown.onclick = () => {
     window.focus();
     navigate(runPath(runId, flowKey, { step: stepKey }));

@@ -2,9 +2,10 @@
 import { html, useState } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { ago, count, dateTime, plural, rate } from "../../lib/format.js";
-import { asked, useRange } from "../../lib/range.js";
-import { Link, search, useLocation } from "../../lib/router.js";
+import { asked } from "../../lib/range.js";
+import { Link, search } from "../../lib/router.js";
 import { serverNow, useNow, useStream } from "../../lib/stream.js";
+import { useHeld, useHeldRows, useHolding } from "../held.js";
 
 const SHOWN = 5;
 const SHOWN_OF_ALL = 3;
@@ -17,11 +18,13 @@ const nameOf = (error) => error.name || "Error without a name";
 // `errors` is the answer of the receiver; of chosen `steps` (a set of keys), only their own are shown.
 export function ErrorList({ errors, labels, steps = null, of = null }) {
   const [all, setAll] = useState(false);
+  const [held, holding] = useHolding();
   useNow(1000);
-  const found = steps === null ? errors.errors : errors.errors.filter((error) => steps.has(error.stepKey));
+  const known = useHeldRows(errors.errors, ({ fingerprint }) => fingerprint, held);
+  const found = steps === null ? known : known.filter((error) => steps.has(error.stepKey));
   const shown = all ? found : found.slice(0, SHOWN);
   const unknown = errors.kinds - errors.errors.length;
-  return html`<section class="card" aria-labelledby="errors-title" data-testid="errors">
+  return html`<section class="card" aria-labelledby="errors-title" data-testid="errors" ...${holding}>
     <div class="card-head"><h2 id="errors-title">Top errors</h2>${of !== null && html`<span class="muted">of ${of}</span>`}</div>
     ${found.length === 0 && html`<p class="card-note muted">Nothing has failed.</p>`}
     <ul class="error-list">
@@ -120,24 +123,24 @@ function Spark({ error, answer }) {
   </svg>`;
 }
 
-// The most frequent errors of all flows; nothing where nothing has failed.
-export function TopErrors() {
-  const { query } = useLocation();
-  const path = `errors${search({ ...asked(useRange(query)), limit: SHOWN_OF_ALL })}`;
-  const { data, reload, reloadSoon } = useResource(path, { key: "errors", every: RELOAD_MS });
-  const [held, setHeld] = useState(null);
+// What the receiver knows of the most frequent errors of all flows; it is there as soon as `settled`.
+export function useTopErrors(range) {
+  const path = `errors${search({ ...asked(range), limit: SHOWN_OF_ALL })}`;
+  const { data, error, reload, reloadSoon } = useResource(path, { key: "errors", every: RELOAD_MS });
   useStream(({ revision }) => {
     if (!data || revision > data.revision) reloadSoon();
   }, reload);
+  return { data, settled: data !== null || error !== null };
+}
+
+// The most frequent errors of all flows; nothing where nothing has failed. `still` holds what is shown.
+export function TopErrors({ data, still }) {
+  const [held, holding] = useHolding();
   useNow(1000);
-  const answer = held ?? data;
+  const answer = useHeld(data, held || still);
   const shown = (answer?.errors ?? []).filter((error) => error.count > 0);
   if (shown.length === 0) return null;
-  // What is under the pointer, or has the focus, stays where it is.
-  const hold = () => setHeld(held ?? answer);
-  const release = () => setHeld(null);
-  return html`<section class="card failing" aria-labelledby="failing-title" data-testid="failing"
-    onPointerEnter=${hold} onPointerLeave=${release} onFocusIn=${hold} onFocusOut=${release}>
+  return html`<section class="card failing" aria-labelledby="failing-title" data-testid="failing" ...${holding}>
     <div class="card-head"><h2 id="failing-title">What fails most</h2>
       ${answer.counted >= answer.window && html`<span class="muted">of the newest ${count(answer.window)} failures</span>`}</div>
     <ul class="failing-list">

@@ -3,6 +3,7 @@ import { html } from "../../lib/html.js";
 import { ago, count, dateTime, plural } from "../../lib/format.js";
 import { RunDuration } from "../parts.js";
 import { Link, navigate, runPath } from "../../lib/router.js";
+import { useHeldRows, useHolding } from "../held.js";
 import { useRows } from "../../lib/rows.js";
 import { look, Status } from "../../lib/status.js";
 import { serverNow } from "../../lib/stream.js";
@@ -26,14 +27,15 @@ export function DriftList({ drift }) {
 }
 
 export function LastRuns({ runs, labels }) {
-  const items = runs.map((run) => ({ key: run.runId, run }));
+  const [held, holding] = useHolding();
+  const items = useHeldRows(runs, ({ runId }) => runId, held).map((run) => ({ key: run.runId, run }));
   const { row } = useRows(items, {
     failed: ({ run }) => ["error", "gone"].includes(look(run.status, run.liveness).kind),
     open: ({ run }) => navigate(runPath(run.runId, run.flowKey)),
   });
-  return html`<section class="card" aria-labelledby="last-title">
+  return html`<section class="card" aria-labelledby="last-title" ...${holding}>
     <div class="card-head"><h2 id="last-title">Last runs</h2></div>
-    ${runs.length === 0
+    ${items.length === 0
       ? html`<p class="card-note muted">No run yet.</p>`
       : html`<table class="last-runs" role="table" aria-labelledby="last-title">
           <thead role="rowgroup">

@@ -51,7 +51,7 @@ export function Members({ node, states, path, selected, onSelect, onClose }) {
   const name = `Steps of ${node.label}`;
   return html`<section class="members" data-testid="members" aria-label=${name} ref=${section} onKeyDown=${escape}>
     <div class="members-head">
-      <h3 class="ellipsis">${node.label}</h3>
+      <${states === null ? "h3" : "h2"} class="ellipsis">${node.label}<//>
       <button type="button" class="button button-small" data-testid="members-close" onClick=${close}>Close the list</button>
     </div>
     ${error !== null && data === null

@@ -28,13 +28,14 @@ export const SORTS = [["", "Problems first"], ["flow", "By name"], ["-runs", "Mo
 
 const opposite = (sort) => (sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
 
-// What is loaded of the flows: {data, error, reload, reloadSoon}, with `reorder()`, `held(whether)` and `look(first, last)`
-// for what the table shows. The order is a number of the receiver's: with it, rows keep their places, and what is new
+// What is loaded of the flows: {data, error, reload, reloadSoon}, with `reorder()`, `hold(whether)`, `held` and
+// `look(first, last)` for what the table shows. The order is a number of the receiver's: with it, rows keep their places, and what is new
 // stands at the end. It is renewed when it has changed, while nobody points at the list, and for another sort or text.
 export function useFlows(range, sort, text) {
   const about = `${sort}\n${text}\n${range.name}`;
   const [place, setPlace] = useState({ about, order: null, offset: 0 });
   const own = useRef({ since: 0, held: false }).current;
+  const [held, setHeld] = useState(false);
   const [known, setKnown] = useState(0);
   const here = place.about === about ? place : { about, order: null, offset: 0 };
   const limit = known > 0 && known <= WHOLE_UP_TO ? WHOLE_UP_TO : ROWS;
@@ -69,10 +70,11 @@ export function useFlows(range, sort, text) {
     const offset = Math.max(0, Math.floor(((first + last - ROWS) / 2) / STEP) * STEP);
     if (offset !== here.offset) setPlace({ ...here, offset });
   };
-  const hold = (held) => {
-    own.held = held;
+  const hold = (value) => {
+    own.held = value;
+    setHeld(value);
   };
-  return { ...resource, moved, reorder, hold, look };
+  return { ...resource, moved, reorder, held, hold, look };
 }
 
 export function FlowTable({ list, sort, now, open }) {
@@ -87,6 +89,7 @@ export function FlowTable({ list, sort, now, open }) {
     inside[name] = value;
     hold(inside.pointer || inside.focus);
   };
+  useEffect(() => () => hold(false), []);
   const shown = [];
   const parts = virtual.render((index, attributes) => {
     shown.push(index);

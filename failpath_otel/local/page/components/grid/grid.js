@@ -2,6 +2,7 @@
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { count, dateTime, duration, plural } from "../../lib/format.js";
+import { useHeld } from "../held.js";
 import { Failure } from "../parts.js";
 import { asked, useRange } from "../../lib/range.js";
 import { Link, navigate, runPath, search, setQuery } from "../../lib/router.js";
@@ -14,20 +15,19 @@ import { attemptsOf, cellOf, decoded, inPlaces, wordOf } from "./model.js";
 const RUNS = 60;
 const RELOAD_MS = 1000;
 const ROW = 22;
-const HEAD_HEIGHT = 53;
 const WHOLE_UP_TO = 40; // A row has a cell for each run.
 const PAGE = 10; // Rows that a page of the keyboard has.
 const VERDICTS = 3;
 
-// `query` is that of the address: its range of time, and `older`, where older runs begin. `expected` is how many steps
-// there probably are: the place that they take is kept until they are there.
-export function Grid({ flowKey, query, expected }) {
+// What is loaded for the grid of a flow; `settled` when it is there, or could not be had. `query` is that of the address:
+// its range of time, and `older`, where older runs begin. `hasRuns` is null as long as that is not known.
+export function useGrid(flowKey, query, hasRuns) {
   const older = query.get("older");
   const range = useRange(query);
-  const path = `grid/${encodeURIComponent(flowKey)}${search({ ...asked(range), limit: RUNS, before: older })}`;
-  const { data, error, reload, reloadSoon } = useResource(path, { key: `grid/${flowKey}`, every: RELOAD_MS });
+  const place = `grid/${encodeURIComponent(flowKey)}${search({ ...asked(range), limit: RUNS, before: older })}`;
+  const { data, error, reload, reloadSoon } = useResource(hasRuns ? place : null, { key: `grid/${flowKey}`, every: RELOAD_MS });
   useStream(({ rows, more, revision }) => {
-    if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
+    if (hasRuns && (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision))) reloadSoon();
   }, reload);
   const now = useMemo(() => data && decoded(data), [data]);
   // The begin of the last hour moves on by itself, which is no other range.
@@ -37,19 +37,14 @@ export function Grid({ flowKey, query, expected }) {
     if (before.current !== chosen) setQuery({ older: null }, { replace: true });
     before.current = chosen;
   }, [chosen]);
-  if (error !== null && data === null) return html`<${Failure} what="The grid" error=${error} retry=${reload} />`;
-  if (now === null) return html`<${Placeholder} rows=${expected} />`;
+  return { flowKey, now, older, range, chosen, error, reload, settled: hasRuns === false || data !== null || error !== null };
+}
+
+export function Grid({ grid: { flowKey, now, older, range, chosen, error, reload } }) {
+  if (now === null) return error === null ? null : html`<${Failure} what="The grid" error=${error} retry=${reload} />`;
   // A flow that has not run yet has no grid; what an address leaves out can be let in again.
   if (now.runs.length === 0 && older === null && range.name === "all") return null;
   return html`<${Runs} flowKey=${flowKey} now=${now} older=${older} view=${`${flowKey}\n${chosen}\n${older}`} />`;
-}
-
-function Placeholder({ rows }) {
-  return html`<section class="card run-grid-card" aria-hidden="true">
-    <div class="card-head"></div>
-    <div class="run-grid" style=${{ height: `${HEAD_HEIGHT + rows * ROW}px` }}></div>
-    <div class="grid-detail"></div>
-  </section>`;
 }
 
 function Runs({ flowKey, now, older, view }) {
@@ -63,7 +58,7 @@ function Runs({ flowKey, now, older, view }) {
 
   const at = placeOf(active, runs, steps);
   const shown = placeOf(pointed, runs, steps) ?? at;
-  const failing = steps.filter((step) => step.failing !== null);
+  const failing = useHeld(steps.filter((step) => step.failing !== null), inside); // They stand above the cells.
 
   const go = (row, column, event) => {
     const path = runPath(runs[column].runId, flowKey, { step: row === HEAD || cellOf(runs[column], row).kind === null ? null : steps[row].stepKey });
@@ -107,7 +102,7 @@ function Runs({ flowKey, now, older, view }) {
       setActive({ runId: runs[column].runId, stepKey: steps[row]?.stepKey ?? null });
     }
   };
-  const show = (step) => reveal(box.current, rows, { row: steps.indexOf(step), column: runs.length - 1 });
+  const show = ({ stepKey }) => reveal(box.current, rows, { row: steps.findIndex((step) => step.stepKey === stepKey), column: runs.length - 1 });
   const left = () => {
     setPointed(null);
     if (document.activeElement !== box.current) setInside(false);

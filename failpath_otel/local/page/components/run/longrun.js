@@ -13,13 +13,16 @@ const MISSING = {
 
 const pathOf = (what, run, more = {}) => `${what}/${encodeURIComponent(run.runId)}${search({ flow: run.flowKey, ...more })}`;
 
-// The answer with every field in each of its steps; metadata that was not sent is null.
-export function useFilled(data) {
+// The answer with every field in each of its steps; metadata that was not sent is null. A step may have the name of what
+// every object has, as `constructor`: there is no p50 of it unless it was sent.
+export function useFilled(answer) {
   return useMemo(() => {
-    if (data === null || data.whole) return data;
+    if (answer === null) return null;
+    const data = { ...answer, p50Ms: Object.assign(Object.create(null), answer.p50Ms) };
+    if (data.whole) return data;
     const steps = data.run.steps.map((step) => ({ ...MISSING, ...step }));
     return { ...data, run: { ...data.run, steps } };
-  }, [data]);
+  }, [answer]);
 }
 
 // The answer with all of the run in it, for what is taken along.

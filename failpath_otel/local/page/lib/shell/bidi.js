@@ -4,7 +4,7 @@
 const STEERING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const ATTRIBUTES = ["title", "aria-label", "alt", "placeholder"];
 
-const escaped = (text) =>
+export const escaped = (text) =>
   text.replace(STEERING, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 function showText(node) {
