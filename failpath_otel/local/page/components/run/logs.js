@@ -139,7 +139,7 @@ function Details({ line }) {
   if (error !== null) return html`<p class="log-details muted">${error.status === 404 ? "It is not kept any more." : error.message}</p>`;
   if (data === null) return html`<p class="log-details muted">Loading …</p>`;
   return html`<div class="log-details" data-testid="log-details">
-    ${line.cut && html`<pre class="log-whole" role="region" aria-label="Whole body" tabindex="0">${data.body}</pre>`}
+    ${line.cut && html`<pre class="log-whole" role="group" aria-label="Whole body" tabindex="0">${data.body}</pre>`}
     ${data.error && html`<p><span class="event-error-name">${data.error.name}</span> ${data.error.message}</p>`}
     ${data.error?.stack && html`<${Stack} error=${data.error} />`}
     ${Object.keys(data.attributes).length > 0 && html`<${Entries} values=${data.attributes} />`}
