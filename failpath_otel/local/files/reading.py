@@ -8,6 +8,7 @@ from failpath_otel.local.files.log_records import read_logs
 from failpath_otel.local.files.run_file import FORMAT, MAX_FILE_BYTES, MAX_FILE_EVENTS, VERSION, FileError, RunFile
 from failpath_otel.local.runs.event import check_depth, decode_event
 from failpath_otel.local.runs.times import parse_rfc3339
+from failpath_otel.local.runs.view import Liveness
 from failpath_otel.local.store.marks.imports import FiledEvent, FiledRun
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.run_row import RunKey
@@ -50,7 +51,9 @@ def read_run(text: bytes) -> FiledRun:
             raise FileError(f"event {number} of the file has the id of an earlier one")
         events[filed.event.id] = filed
     attempts = {(filed.event.step_key, filed.event.span_id) for filed in events.values()}
-    liveness = {(attempt.step_key, attempt.span_id): attempt.liveness for attempt in file.attempts}
+    liveness: dict[tuple[str, str], Liveness] = {
+        (attempt.step_key, attempt.span_id): attempt.liveness for attempt in file.attempts
+    }
     return FiledRun(
         key,
         list(events.values()),
