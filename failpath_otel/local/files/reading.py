@@ -50,13 +50,13 @@ def read_run(text: bytes) -> FiledRun:
             raise FileError(f"event {number} of the file has the id of an earlier one")
         events[filed.event.id] = filed
     attempts = {(filed.event.step_key, filed.event.span_id) for filed in events.values()}
-    liveness = {(attempt.step_key, attempt.span_id): attempt.liveness for attempt in file.attempts}
+    stated = [(one, (one.step_key, one.span_id)) for one in file.attempts]
     return FiledRun(
         key,
         list(events.values()),
         max(filed.received_at for filed in events.values()),
         file.liveness,
-        {attempt: its for attempt, its in liveness.items() if attempt in attempts},
+        {attempt: one.liveness for one, attempt in stated if attempt in attempts},
         read_logs(file.logs, {filed.event.trace_id for filed in events.values()} - {""}),
         file.logs_left_out,
     )
