@@ -93,7 +93,7 @@ function Whereabouts({ step: { process, processIsHere } }) {
 
 function StepError({ error }) {
   return html`<section class="step-error" aria-label="Error">
-    <p class="step-error-name">${error.name}</p>
+    <${Clamped} key=${error.name} text=${error.name} className="step-error-name" />
     <${Clamped} key=${error.message} text=${error.message} className="step-error-message" />
   </section>`;
 }
