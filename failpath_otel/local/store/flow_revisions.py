@@ -58,7 +58,7 @@ class FlowRevisions:
             return {flow_key for flow_key, revision in self._flows.items() if revision > state.revision}
 
     def reset(self) -> None:
-        """Let every flow count as changed, because runs were deleted."""
+        """Let every flow count as changed, because runs were deleted. Reads nothing, and so cannot fail."""
         with self._lock:
             self._begin_anew()
 
@@ -66,7 +66,6 @@ class FlowRevisions:
         self._epoch += 1
         self._flows.clear()
         self._keys = None
-        self._revision = self._store.runs.revision()
 
     def _catch_up(self) -> None:
         if not self._begun:
@@ -76,6 +75,7 @@ class FlowRevisions:
         changed = self._store.flows.changed(self._revision, _MAX_CHANGES)
         if len(changed) == _MAX_CHANGES:
             self._begin_anew()
+            self._revision = self._store.runs.revision()
         elif changed:
             self._flows.update(changed)
             if self._keys is not None:

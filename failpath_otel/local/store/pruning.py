@@ -39,6 +39,7 @@ class Pruner:
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._unreported = 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -75,6 +76,7 @@ class Pruner:
         while not self._stop.is_set():
             gone, more = self.store.delete_oldest(before())
             pruned += gone
+            self._unreported += gone
             if not more:
                 break
             self._stop.wait(_PAUSE_SECONDS)
@@ -83,12 +85,13 @@ class Pruner:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                pruned = self.prune()
+                self.prune()
             except StoreError as error:
                 if self._stop.is_set():
                     return
                 _log.error("%s", error)
-            else:
-                if pruned and self.on_pruned is not None:
-                    self.on_pruned(pruned)
+            # Also those before an error.
+            pruned, self._unreported = self._unreported, 0
+            if pruned and self.on_pruned is not None:
+                self.on_pruned(pruned)
             self._stop.wait(_EVERY_SECONDS)

@@ -107,7 +107,13 @@ def test_runs_that_a_failing_deletion_has_deleted_are_in_no_figure(page: Page, m
         page.store.delete_run(RunKey("a", "1"))
         raise StoreError("disk is full")
 
+    def busy() -> int:
+        raise StoreError("database is locked")
+
     monkeypatch.setattr(page.store, "delete_all", failing)
-    with pytest.raises(StoreError):
-        page.receiver.delete()
+    with monkeypatch.context() as patch:
+        # The pruner's thread also gets here.
+        patch.setattr(page.store.runs, "revision", busy)
+        with pytest.raises(StoreError, match="full"):
+            page.receiver.delete()
     assert totals(page) == {"a": 1}

@@ -8,6 +8,7 @@ import pytest
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store import pruning
 from failpath_otel.local.store import store as module
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Pruned, Store
@@ -151,3 +152,18 @@ def test_one_transaction_deletes_no_more_than_some_runs(tmp_path: Path, monkeypa
             (2, False),
             (0, False),
         ]
+
+
+def test_what_was_deleted_before_an_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path / "db") as store:
+        _arrived(store, event("success", 1))
+        reported: list[int] = []
+
+        def full() -> int:
+            raise StoreError("disk is full")
+
+        monkeypatch.setattr(store, "size_of_runs", full)
+        pruner = Pruner(store, lambda: _after(30 * _DAY), on_pruned=reported.append)
+        pruner.start()
+        wait_for(lambda: reported == [1])
+        pruner.close()
