@@ -62,9 +62,13 @@ def long_and_nested() -> list[dict[str, Any]]:
     return [outer, *(event | {"parentSpanId": "many/import"} for event in inner + tries)]
 
 
+# Of the many rows of runs that succeeded, which differ in nothing but their texts, the first: half of the time.
+_LOOKED_AT: Final = """{exclude: [['[data-testid="run-row"][data-kind="success"]:nth-child(n+16)']]}"""
+
+
 def violations(page: Page, options: str = "{resultTypes: ['violations']}") -> list[str]:
     """What axe finds: the rule, and the places with what is wrong there."""
-    found: dict[str, Any] = page.evaluate(f"axe.run(document, {options})")
+    found: dict[str, Any] = page.evaluate(f"axe.run({_LOOKED_AT}, {options})")
     return [
         f"{violation['id']}: {node['html'][:200]} {node['failureSummary']}"
         for violation in found["violations"]
