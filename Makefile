@@ -48,7 +48,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/integration/processes/,test_gunicorn.py test_seeds.py test_services.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_queues.py test_rq.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
-	$(addprefix --ignore=tests/local/,store runs flows liveness board trends files logs) \
+	$(addprefix --ignore=tests/local/,store runs flows liveness board trends) \
 	$(addprefix --ignore=tests/local/api/test_,run_page.py long_run.py errors.py notices.py drift.py steps.py figures.py) \
 	$(addprefix --ignore=tests/local/test_,agreement.py receiver.py sample.py pairs_by_hand.py)
 
