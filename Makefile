@@ -48,8 +48,9 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/integration/processes/,test_gunicorn.py test_seeds.py test_services.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_queues.py test_rq.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
-	$(addprefix --ignore=tests/local/,store runs flows liveness api/test_run_page.py) \
-	$(addprefix --ignore=tests/local/,test_agreement.py test_receiver.py test_sample.py)
+	$(addprefix --ignore=tests/local/,store runs flows liveness board trends) \
+	$(addprefix --ignore=tests/local/api/test_,run_page.py long_run.py errors.py notices.py drift.py steps.py figures.py) \
+	$(addprefix --ignore=tests/local/test_,agreement.py receiver.py sample.py pairs_by_hand.py)
 
 # Servers and programs on the lowest versions: the fast tests start none, but for the few that show the whole.
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py

@@ -35,6 +35,9 @@ VIEWS: Final = {
 }
 """Each view's address, and what it shows when it has loaded."""
 
+NARROW: Final = {"flows", "flow", "runs", "selected step", "comparison"}
+"""Those that are looked at on a telephone as well."""
+
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
@@ -59,9 +62,13 @@ def long_and_nested() -> list[dict[str, Any]]:
     return [outer, *(event | {"parentSpanId": "many/import"} for event in inner + tries)]
 
 
+# Of the many rows of runs that succeeded, which differ in nothing but their texts, the first: half of the time.
+_LOOKED_AT: Final = """{exclude: [['[data-testid="run-row"][data-kind="success"]:nth-child(n+16)']]}"""
+
+
 def violations(page: Page, options: str = "{resultTypes: ['violations']}") -> list[str]:
     """What axe finds: the rule, and the places with what is wrong there."""
-    found: dict[str, Any] = page.evaluate(f"axe.run(document, {options})")
+    found: dict[str, Any] = page.evaluate(f"axe.run({_LOOKED_AT}, {options})")
     return [
         f"{violation['id']}: {node['html'][:200]} {node['failureSummary']}"
         for violation in found["violations"]
@@ -91,24 +98,20 @@ _BACKGROUND: Final = "getComputedStyle(document.body).backgroundColor"
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_has_no_violation(browsing: Browsing, furnished: Receiver, view: str) -> None:
+def test_a_view_has_no_violation_and_on_a_telephone_none_and_is_no_wider(
+    browsing: Browsing, furnished: Receiver, view: str
+) -> None:
     browsing.expect_complaints("404")
     path, element = VIEWS[view]
     page = browsing.open(furnished, path, color_scheme="light")
     expect(find(page, element).first).to_be_attached()
     expect(page.locator("main h1")).to_have_count(1)
     assert violations_light_and_dark(page) == []
-
-
-@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step", "comparison"])
-def test_a_view_has_no_violation_on_a_telephone_and_is_no_wider(
-    browsing: Browsing, furnished: Receiver, view: str
-) -> None:
-    path, element = VIEWS[view]
-    page = browsing.open(furnished, path, color_scheme="light", viewport={"width": 400, "height": 800})
-    expect(find(page, element).first).to_be_attached()
-    assert violations_light_and_dark(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    if view in NARROW:
+        page.set_viewport_size({"width": 400, "height": 800})
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        assert violations_light_and_dark(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 @pytest.mark.parametrize("path", ["/", "/runs"])

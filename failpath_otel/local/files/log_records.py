@@ -85,7 +85,7 @@ def read_logs(logs: Sequence[LogFile], traces: Collection[str]) -> list[NewLog]:
                 log.service,
             )
             found.append(new_log(record, at))
-        except (ValueError, RecursionError) as error:
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
             raise FileError(f"log record {number} of the file is invalid: {str(error)[:200]}") from None
     return found
 

@@ -1,6 +1,7 @@
 """The OpenAPI document has every operation, is what its version says, and answers are as it says."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ def test_every_operation_of_the_receiver_is_in_the_document_and_no_other(page: P
     assert sorted(set(names)) == sorted(names)
 
 
+@pytest.mark.skipif("FLOORS" in os.environ, reason="older msgspec indents descriptions, and has another order of types")
 def test_the_document_that_is_served_is_the_committed_one(page: Page) -> None:
     """`python -m tools.openapi` writes it: what changes for clients is seen in its difference."""
     assert page.client.get(OPENAPI).json() == json.loads(COMMITTED.read_text(encoding="utf-8")) == DOCUMENT
