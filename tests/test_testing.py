@@ -228,17 +228,8 @@ def run_pytest(tmp_path: Path, tests: str, *arguments: str) -> str:
     (tmp_path / "test_app.py").write_text(textwrap.dedent(tests))
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     # Without the plugin of Schemathesis, which imports `requests`.
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:schemathesis",
-        *arguments,
-        str(tmp_path),
-    ]
+    without = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
+    command = [sys.executable, "-m", "pytest", *without, *arguments, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
