@@ -10,12 +10,12 @@ from tests.browser.stories import begun, ended, finished
 from tests.receiver import Receiver
 
 RUNS: Final = 2_000
-BATCH: Final = 100
-WARM: Final = 500
+BATCH: Final = 200
+WARM: Final = 400
 """After so many runs every list has its full length."""
 
 VIEWS: Final = ("/", "/flows/checkout", "/runs", "/runs/watched?flow=checkout")
-DETACHED_NODES: Final = 500
+DETACHED_NODES: Final = 1_500
 """How many nodes may be outside of the document: what was shown last is held until the next status of the receiver."""
 
 SETTLE_SECONDS: Final = 6.0
