@@ -17,13 +17,13 @@ DECLINED_ERROR: Final = fingerprint("checkout", "charge-card", DECLINED.name, DE
 VIEWS: Final = {
     "flows": ("/", "flow-row"),
     "flow": ("/flows/sample-checkout", "node"),
-    "flow over a day, whose charts have the day before": ("/flows/checkout?range=24h", "chart"),
-    "selected node": ("/flows/checkout?node=charge-card", "node"),
+    "selected node over a day, whose charts have the day before": (
+        "/flows/checkout?node=charge-card&range=24h",
+        "chart",
+    ),
     "runs": ("/runs", "run-row"),
-    "filtered runs": ("/runs?status=error&text=order", "run-row"),
     "filter that nothing matches": ("/runs?text=nothing-matches-this", "filter-text"),
-    "runs with an error": (f"/runs?error={DECLINED_ERROR}", "run-row"),
-    "failed run": ("/runs/order-2", "bar"),
+    "runs with an error": (f"/runs?error={DECLINED_ERROR}&status=error&text=order", "run-row"),
     "running run": ("/runs/order-3", "bar"),
     "silent run": ("/runs/quiet", "bar"),
     "selected step": ("/runs/order-2?step=charge-card&attempt=1", "stack"),
@@ -33,7 +33,7 @@ VIEWS: Final = {
     "flow that is not there": ("/flows/nowhere", "connection"),
     "address that is not there": ("/flows/a/b/c", "connection"),
 }
-"""Each view's address, and what it shows when it has loaded."""
+"""Each view's address, and what it shows when it has loaded; one that shows what two would stands for both."""
 
 NARROW: Final = {"flows", "flow", "runs", "selected step", "comparison"}
 """Those that are looked at on a telephone as well."""
