@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from failpath_otel import semconv
 from failpath_otel.local.api.stream import ChangeNotifier
@@ -27,7 +28,7 @@ from failpath_otel.local.trends.trends import Trends
 from failpath_otel.otlp.seen.parents import SpanParents
 from failpath_otel.records.rules import StepRule
 
-_MEBIBYTE = 1 << 20
+_MEBIBYTE: Final = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ const opposite = (sort) => (sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
 
 // What is loaded of the flows: {data, error, reload, reloadSoon}, with `reorder()`, `hold(whether)`, `held` and
 // `look(first, last)` for what the table shows. The order is a number of the receiver's: with it, rows keep their places, and what is new
-// stands at the end. It is renewed when it has changed, while nobody points at the list, and for another sort or text.
+// stands at the end. It is renewed when it has changed, while the pointer and the focus are elsewhere, and for another sort or text.
 export function useFlows(range, sort, text) {
   const about = `${sort}\n${text}\n${range.name}`;
   const [place, setPlace] = useState({ about, order: null, offset: 0 });
