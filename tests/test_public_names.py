@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 import failpath_otel
-from tests.docs.pages import PAGES, ROOT, read_page
+from tests.docs.pages import PAGES, ROOT, page_name, read_page
 
 PUBLIC: Final = {
     "failpath_otel": set(failpath_otel.__all__),
@@ -83,7 +83,7 @@ def test_no_private_module_says_what_it_exports() -> None:
     assert saying == {package / "__init__.py"}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_the_pages_for_users_import_public_names_alone(path: Path) -> None:
     page = read_page(path)
     private = [

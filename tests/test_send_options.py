@@ -165,7 +165,7 @@ def test_a_gateway_sends_neither_of_the_processes_whose_spans_it_takes(server: F
 
 
 def test_the_docs_list_every_field_of_a_record() -> None:
-    page = Path(__file__).parent.parent / "docs" / "security.md"
+    page = Path(__file__).parent.parent / "docs" / "production" / "security.md"
     section = page.read_text().split("## What leaves the process")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(.*?)`", row)}

@@ -83,7 +83,7 @@ class StepRule:
         """Return the rules that come with the package for the spans of one library.
 
         Args:
-            name: such as ``"django"`` or ``"celery"``; ``docs/rules.md`` lists them.
+            name: such as ``"django"`` or ``"celery"``; ``docs/reference/presets.md`` lists them.
             flow: the flow of all these rules, in place of their own; it can be a template of attributes.
             run_id: the same for the run id.
             max_keys: that of each of these rules, in place of its own.

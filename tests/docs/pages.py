@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCS: Final = ROOT / "docs"
+DECISIONS: Final = sorted(DOCS.glob("decisions/*.md"))
+PAGES: Final = [ROOT / "README.md", *sorted(set(DOCS.rglob("*.md")) - set(DECISIONS))]
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BEGINS: Final = re.compile(r"^(import|from) failpath_otel\b", re.MULTILINE)
@@ -79,6 +81,11 @@ class Page:
             if not line.startswith("|"):
                 return
             yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def page_name(path: Path) -> str:
+    """Return the path of a page as tests name it: below ``docs/``, or in the root."""
+    return path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT).as_posix()
 
 
 def read_page(path: Path) -> Page:
