@@ -22,17 +22,26 @@ _SCHEMAS: Final = {
 
 
 def main() -> int:
-    """Run all checks, and return how many have failed."""
+    """Run all checks, print what those that have failed print, and return how many these are."""
     commands = [["zizmor", "--quiet", "--offline", "."]]
     # There is a wheel of it for Linux alone, among those that we run on. shellcheck differs from machine to machine.
     if sys.platform == "linux":
         commands.append(["actionlint", "-shellcheck=", "-pyflakes="])
     for schema, pattern in _SCHEMAS.items():
         files = sorted(map(str, _GITHUB.glob(pattern)))
-        commands.append(["check-jsonschema", "--quiet", "--builtin-schema", schema, *files])
+        commands.append(["check-jsonschema", "--builtin-schema", schema, *files])
     scripts = Path(sysconfig.get_path("scripts"))
-    running = [subprocess.Popen([scripts / name, *arguments], cwd=_ROOT) for name, *arguments in commands]
-    return sum(process.wait() != 0 for process in running)
+    running = [
+        subprocess.Popen([scripts / name, *arguments], cwd=_ROOT, stdout=-1, stderr=-2, text=True)
+        for name, *arguments in commands
+    ]
+    failed = 0
+    for (name, *_), process in zip(commands, running, strict=True):
+        output, _nothing = process.communicate()
+        if process.returncode:
+            sys.stdout.write(f"{name}:\n{output}\n")
+            failed += 1
+    return failed
 
 
 if __name__ == "__main__":
