@@ -71,7 +71,7 @@ help:
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
-	@echo "make check             ruff, mypy and pyright"
+	@echo "make check             ruff, mypy and pyright, and linters of the workflows"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
@@ -107,10 +107,10 @@ test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
 
-# All four run, so that one look shows everything there is to mend.
+# All run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python"; do \
+	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
