@@ -212,6 +212,16 @@ def test_senders_show_the_token_where_there_is_one(server: FaultServer, tmp_path
         assert gateway.health("secret-of-mine")["spans"]["requests"] == 1
 
 
+def test_key_and_token_may_be_in_files_so_that_no_environment_has_them(server: FaultServer, tmp_path: Path) -> None:
+    for name, content in (("key", "fp_project_of_a_file\n"), ("token", " secret-of-a-file\n")):
+        (tmp_path / name).write_text(content)
+    files = ("--project-key-file", str(tmp_path / "key"), "--token-file", str(tmp_path / "token"))
+    with start_gateway(server.url, None, *files, FAILPATH_PROJECT_KEY="") as gateway:
+        assert gateway.send(protobuf_of([a_span()])).status == 401
+        assert gateway.send(protobuf_of([a_span()]), Authorization="Bearer secret-of-a-file").status == 200
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer fp_project_of_a_file"}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
