@@ -15,7 +15,9 @@ ADDRESS: Final = "https://example.org/docs/"
 def test_every_page_is_in_the_navigation_once() -> None:
     _, _, navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")
     pages = {path.relative_to(DOCS).as_posix() for path in set(DOCS.rglob("*.md")) - set(DECISIONS)}
-    assert sorted(re.findall(r"[\w/-]+\.md$", navigation, re.MULTILINE)) == sorted(pages | {"decisions/README.md"})
+    named = re.findall(r"[\w/-]+\.md$", navigation, re.MULTILINE)
+    assert sorted(set(named)) == sorted(named)
+    assert pages | {"decisions/README.md"} <= set(named)
 
 
 @pytest.mark.parametrize(
