@@ -6,6 +6,7 @@ VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
+VENV_DOCS ?= .venv-docs
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
@@ -56,7 +57,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench venv venv-floor venv-neighbours venv-frameworks clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench docs docs-serve venv venv-floor venv-neighbours venv-frameworks venv-docs clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -73,7 +74,9 @@ help:
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
 	@echo "make check             ruff, mypy and pyright, and linters of the workflows"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
+	@echo "make docs              build the documentation into site/; a warning, a broken link or a request to another host fails it"
+	@echo "make docs-serve        show it at http://127.0.0.1:8000 as it is written"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks, venv-docs: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -119,13 +122,23 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m bench $(ARGS)
 
+docs: $(VENV_DOCS)/.docs
+	$(VENV_DOCS)/bin/python -m mkdocs build --strict $(ARGS)
+
+docs-serve: $(VENV_DOCS)/.docs
+	$(VENV_DOCS)/bin/python -m mkdocs serve --dev-addr 127.0.0.1:8000 $(ARGS)
+
+# Material says at each start that it does not advise the next major version of MkDocs.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
 venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
+venv-docs: $(VENV_DOCS)/.docs
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -154,6 +167,11 @@ $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
 	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
+	@touch $@
+
+$(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
+	@echo "Installing what builds the documentation into $(VENV_DOCS) ..."
+	@$(VENV_DOCS)/bin/python $(PIP_INSTALL) '.[docs]'
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
