@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from failpath_otel import limits
 from failpath_otel.report import exception_once, logging_is_configured, warn
 from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.snapshots import snapshot
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.pipeline import Pipeline
@@ -129,9 +130,7 @@ def _in_turn(*steps: Callable[[], object]) -> None:
 
 
 def _of_this_process() -> "list[Pipeline]":
-    with contextlib.suppress(RuntimeError):  # a daemon thread configures at the same time
-        return list(_pipelines)
-    return []
+    return list(snapshot(_pipelines))  # a daemon thread may configure at the same time
 
 
 def _budget_before_callbacks() -> float:

@@ -244,7 +244,7 @@ class Ledger:
     @property
     def dropped(self) -> int:
         """How many records are lost."""
-        return sum(self._dropped.values())
+        return sum(self._dropped.copy().values())
 
     @property
     def is_lossless(self) -> bool:

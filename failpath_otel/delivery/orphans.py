@@ -20,6 +20,7 @@ from failpath_otel.records import request
 from failpath_otel.records.compact import is_compact, is_known, json_of
 from failpath_otel.records.record import decode
 from failpath_otel.report import exception_once, warn, warn_once
+from failpath_otel.runtime.snapshots import snapshot
 from failpath_otel.runtime.threads import Lock, sleep
 
 _DELETED: Final = {
@@ -233,7 +234,7 @@ class OrphanSource:
 
     def _relock(self) -> None:
         """Lock again what was locked until something closed all descriptors of this process."""
-        for orphan in tuple(self._orphans):
+        for orphan in snapshot(self._orphans):
             if orphan.has_lost_lock() and not orphan.relock(self._path):
                 if orphan is self._orphans[0]:
                     self._passed_over = 0
@@ -253,7 +254,7 @@ class OrphanSource:
 
     def waiting(self) -> int:
         """Return how many records wait."""
-        return sum(orphan.waiting() for orphan in tuple(self._orphans))
+        return sum(orphan.waiting() for orphan in snapshot(self._orphans))
 
     def reset_in_child(self) -> None:
         """Begin with nothing: what was locked before a fork is the parent's."""

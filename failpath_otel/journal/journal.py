@@ -21,6 +21,7 @@ from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import Segment
 from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import warn_once
+from failpath_otel.runtime.snapshots import snapshot
 
 
 class Journal(SegmentReader):
@@ -145,7 +146,7 @@ class Journal(SegmentReader):
 
     def number_of(self, ticket: int) -> int | None:
         """See :meth:`CurrentSegment.number_of`."""
-        return self.current.number_of(ticket, tuple(self._unconfirmed))
+        return self.current.number_of(ticket, snapshot(self._unconfirmed))
 
     @property
     def unread(self) -> int:
@@ -197,12 +198,12 @@ class Journal(SegmentReader):
         """Let nothing more come into the current segment, by no thread; the next record begins another one."""
         self.current.finish()
         # Of those that Ctrl-C has kept from being written to. A copy: the delivery thread confirms without the lock.
-        for segment in tuple(self._unconfirmed):
+        for segment in snapshot(self._unconfirmed):
             if segment.last is None and segment is not self.current.segment:
                 segment.last = segment.first - 1
 
     def _drop_oldest(self) -> None:
-        for segment in tuple(self._unread):
+        for segment in snapshot(self._unread):
             if segment.last is not None and segment.last > self.taken and not segment.dropped:
                 segment.dropped = True
                 self._dropped.append(segment)
@@ -244,7 +245,7 @@ class Journal(SegmentReader):
 
     def has_deleted_files(self) -> bool:
         """Return whether records wait in files that were deleted."""
-        return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
+        return self.is_deleted() or any(segment.deleted for segment in snapshot(self._unconfirmed))
 
     def prepare(self) -> bool:
         """Create what the next record needs; return whether that works again. Nothing may be appended meanwhile."""
@@ -266,7 +267,7 @@ class Journal(SegmentReader):
         self._factory.log_pending(self.path)
         while self.current.finished:
             self.current.finished.pop().close()
-        for segment in tuple(self._unread)[1:]:  # without the one that is being read
+        for segment in snapshot(self._unread)[1:]:  # without the one that is being read
             if segment.last is not None and not segment.deleted:
                 segment.close()
         for segment in tuple(self._dropped):
@@ -334,7 +335,7 @@ class Journal(SegmentReader):
             trim_open(directory, segment)
 
     def _open_files(self) -> OpenFiles:
-        spare = tuple(self._factory.spares)
+        spare = snapshot(self._factory.spares)
         writers = [*self.current.finished, *([self.current.writer] if self.current.writer else ())]
         writers += [writer for _, writer in spare]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)

@@ -13,6 +13,7 @@ from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segmen
 from failpath_otel.journal.segments.unread import count_unread
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import warn, warn_once
+from failpath_otel.runtime.snapshots import snapshot
 
 _TRANSIENT_FILE_ERRORS: Final = frozenset(
     {errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY}
@@ -114,7 +115,7 @@ class Orphan(SegmentReader):
 
     def last_written_at(self) -> float:
         """Return when the last record was written, at the earliest: seconds since the epoch."""
-        return max((self._directory.modified_at(segment.name) for segment in self._unconfirmed), default=0.0)
+        return max((self._directory.modified_at(segment.name) for segment in snapshot(self._unconfirmed)), default=0.0)
 
     def trim(self) -> None:
         """Free preallocated disk space, once, but not of the file that is being read."""
@@ -152,8 +153,8 @@ class Orphan(SegmentReader):
 
     def waiting(self) -> int:
         """Return how many records are not confirmed yet."""
-        records = sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
-        for segment in tuple(self._unread):
+        records = sum(segment.taken - segment.confirmed for segment in snapshot(self._unconfirmed))
+        for segment in snapshot(self._unread):
             with contextlib.suppress(OSError):
                 records += self._count(segment)
         return records

@@ -11,6 +11,7 @@ from failpath_otel import limits
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import Segment, StoredRecord
+from failpath_otel.runtime.snapshots import snapshot
 
 TRANSIENT_ERRORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
 """Errors that are not about the file: a resource is short, or the descriptor was closed."""
@@ -67,7 +68,7 @@ class SegmentReader(ABC):
     def waiting_bytes(self) -> int:
         """Return how many bytes those records take that are not confirmed; under the owner's lock."""
         size = 0
-        for segment in tuple(self._unconfirmed):  # a copy: the delivery thread confirms without the lock
+        for segment in snapshot(self._unconfirmed):  # a copy: the delivery thread confirms without the lock
             with contextlib.suppress(OSError):  # of a file that is closed for a while, and was interrupted at its end
                 size += max((segment.end or self._end(segment)) - segment.confirmed_to, 0)
         return size

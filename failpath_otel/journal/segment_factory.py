@@ -10,6 +10,7 @@ from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SUFFIX, Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from failpath_otel.report import warn_once
+from failpath_otel.runtime.snapshots import snapshot
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that writing by system calls would meet too."""
@@ -57,13 +58,13 @@ class SegmentFactory:
     def begin(self, segment: Segment) -> None:
         """Take a segment, which is begun, from the spare ones."""
         self._newest = segment.name
-        for spare in tuple(self.spares):
+        for spare in snapshot(self.spares):
             if spare[0] is segment:
                 self.spares.remove(spare)
 
     def prepare_spare(self, directory: LockedDirectory) -> None:
         """Create a spare segment unless there is one; raise what :meth:`next_segment` raises."""
-        for spare in tuple(self.spares):
+        for spare in snapshot(self.spares):
             if not spare[0].exists():  # other code has deleted it
                 self.spares.remove(spare)
                 self._close(*spare)

@@ -7,10 +7,11 @@ from typing import Any
 
 from failpath_otel.report import exception_once
 
-_Methods = list["weakref.WeakMethod[Callable[[], Any]]"]
+_Methods = dict[int, "weakref.WeakMethod[Callable[[], Any]]"]
+"""By the ``id`` of the reference: each change is one that no other thread can come into (decision 0037)."""
 
-_in_child: _Methods = []
-_in_parent: _Methods = []
+_in_child: _Methods = {}
+_in_parent: _Methods = {}
 
 
 def after_fork_in_child(method: Callable[[], Any]) -> None:
@@ -24,12 +25,15 @@ def after_fork_in_parent(method: Callable[[], Any]) -> None:
 
 
 def _add(methods: _Methods, method: Callable[[], Any]) -> None:
-    methods[:] = [reference for reference in methods if reference() is not None]
-    methods.append(weakref.WeakMethod(method))
+    for key, known in methods.copy().items():
+        if known() is None:
+            methods.pop(key, None)
+    reference = weakref.WeakMethod(method)
+    methods[id(reference)] = reference
 
 
 def _run(methods: _Methods, what: str) -> None:
-    for reference in tuple(methods):
+    for reference in methods.copy().values():
         method = reference()
         if method is not None:
             try:

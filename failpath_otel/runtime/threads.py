@@ -41,9 +41,11 @@ def is_gevent_patched() -> bool:
 
 
 def has_gil() -> bool:
-    """Return whether no other thread comes in between while a call of a built-in function, or a bytecode, is run."""
-    is_enabled = getattr(sys, "_is_gil_enabled", None)  # documented, from Python 3.13 on
-    return sys.implementation.name == "cpython" and (is_enabled is None or is_enabled())
+    """Return whether no other thread comes in between while a call of a built-in function, or a bytecode, is run.
+
+    Never with a free-threaded build (decision 0037): there, the GIL may be enabled for an import only.
+    """
+    return sys.implementation.name == "cpython" and "free-threading build" not in sys.version
 
 
 HAS_GREEN_THREADS: Final = _eventlet() is not None

@@ -58,7 +58,8 @@ class DroppedSpans:
 
     def discard(self, reference: Reference) -> None:
         """Remove ``reference``, now that it is handled; only now, because a signal handler may raise before."""
-        with suppress(ValueError):  # another thread has removed it
+        # Another thread has removed it, or others while it was looked for: then it is handled, and removed, once more.
+        with suppress(ValueError, IndexError):
             self.gone.remove(reference)
 
 

@@ -79,7 +79,7 @@ class Reporter:
 
     def _reset_in_child(self) -> None:
         # The parent reports the ends of these steps; their spans end in this process as well.
-        for key, state in tuple(self._open.items()):  # a copy, because a garbage collection may end a step meanwhile
+        for key, state in self._open.copy().items():  # because a garbage collection may end a step meanwhile
             if isinstance(key, tuple):
                 self._ignored[key[:2]] = state.reference
             elif state.reported_span is not None:
@@ -178,7 +178,7 @@ class Reporter:
         state = self._open.get(key)
         if state is None and STEP_KEY in (span.attributes or ()):
             ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big")
-            for each, of_ours in tuple(self._open.items()):
+            for each, of_ours in self._open.copy().items():
                 if of_ours.reporter is not None and of_ours.start_ns == span.start_time and of_ours.ids[:24] == ids:
                     return each, of_ours
         return key, state
@@ -242,7 +242,7 @@ class Reporter:
             key = reference.key
         else:
             # Rare, so that it may take long; a key at each reference would cost every step.
-            for step, opened in tuple(self._open.items()):
+            for step, opened in self._open.copy().items():
                 if opened.reference is reference:
                     key = step
         state = self._open.get(key)
@@ -256,7 +256,7 @@ class Reporter:
     def _report_overdue(self, *, wait: bool = True) -> None:
         """Report what is due before a wait for all records: steps that were dropped, and spans by rules."""
         self._handle_dropped()
-        for key, state in tuple(self._open.items()):
+        for key, state in self._open.copy().items():
             # A signal handler may have raised before the reference was handled.
             if state.reference is not None and state.reference() is None:
                 self._steps.end_dropped(key, state)

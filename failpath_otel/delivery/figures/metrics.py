@@ -139,7 +139,7 @@ class _Instruments:
     def _callback(self, read: _Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:
             found = []
-            for key, entry in tuple(self._measured.items()):
+            for key, entry in self._measured.copy().items():
                 measured, component = entry[0](), entry[1]
                 if measured is None:
                     if self._measured.get(key) is entry:  # else another one has its place
@@ -168,7 +168,7 @@ def measure(measured: Measured, kind: str, destination: MeterProvider | bool) ->
         kind: the class that the application knows, as ``otel.component.type``.
         destination: the meter provider; ``True``: the global one, also one that is set later.
     """
-    for instruments in (*_of_global, *(each for _, each in tuple(_of_provider.values()))):
+    for instruments in (*_of_global, *(each for _, each in _of_provider.copy().values())):
         instruments.discard(measured)
     if destination is False:
         return

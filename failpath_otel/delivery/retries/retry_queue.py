@@ -12,6 +12,7 @@ from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records.request import KEY_REFUSED, Answer
 from failpath_otel.report import logging_is_configured, warn
+from failpath_otel.runtime.snapshots import snapshot
 
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
 _KEPT: Final = "records wait, and are sent again for up to {:.0f} hours"
@@ -77,7 +78,7 @@ class RetryQueue:
 
     def __iter__(self) -> Iterator[Batch]:
         """Return the batches in their order."""
-        return iter(tuple(self._batches))
+        return iter(snapshot(self._batches))
 
     def __len__(self) -> int:
         """Return how many batches wait here."""
@@ -85,7 +86,9 @@ class RetryQueue:
 
     def waiting_since(self, in_flight: Batch | None) -> float | None:
         """Return since when the oldest record of this process waits here, or is ``in_flight``; from any thread."""
-        batches = tuple(self._batches) if in_flight is None else (in_flight, *self._batches)
+        batches = snapshot(self._batches)
+        if in_flight is not None:
+            batches = (in_flight, *batches)
         return min((batch.since for batch in batches if batch.tickets), default=None)
 
     def take(self) -> Batch:
