@@ -6,6 +6,7 @@ VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
+VENV_RELEASE ?= .venv-release
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
@@ -56,7 +57,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench venv venv-floor venv-neighbours venv-frameworks clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check check-package dist bench venv venv-floor venv-neighbours venv-frameworks venv-release clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -71,9 +72,11 @@ help:
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
-	@echo "make check             ruff, mypy and pyright"
+	@echo "make check             ruff, mypy and pyright, pip check, and the checks of the package"
+	@echo "make check-package     build wheel and sdist twice, compare them, and check what they hold"
+	@echo "make dist              make what a release has, in dist/: wheel, sdist, SBOM, notes, hashes"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name; venv-release)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -107,14 +110,22 @@ test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
 
-# All four run, so that one look shows everything there is to mend.
-check: $(VENV)/.dev
+# All of them run, so that one look shows everything there is to mend.
+check: $(VENV)/.dev $(VENV_RELEASE)/.release
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python"; do \
+	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" "pip check"; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
+	echo "== the package"; \
+	$(MAKE) check-package || failed="$$failed, check-package"; \
 	if [ -n "$$failed" ]; then echo "make check: failed:$${failed#,}" >&2; exit 1; fi
+
+check-package: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --check
+
+dist: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --build dist
 
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m bench $(ARGS)
@@ -123,9 +134,10 @@ venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
+venv-release: $(VENV_RELEASE)/.release
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_RELEASE) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -154,6 +166,12 @@ $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
 	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
+	@touch $@
+
+# Without what these would depend on beyond the lock: see tools/release/overrides.txt.
+$(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
+	@echo "Installing what checks and builds the package into $(VENV_RELEASE) ..."
+	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
