@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools import public_api
 from tools.release import contents, git, readme, versions
 from tools.release.build import build_twice, digest
 from tools.release.problems import ReleaseError
@@ -22,7 +23,7 @@ def check(root: Path) -> None:
 
 def require_sound(root: Path, built: list[Path]) -> None:
     """Raise if anything is wrong with what was built of a tree."""
-    found = [*_said(root, built), *problems(root, built)]
+    found = [*_said(root, built), *problems(root, built), *_broken(root)]
     if found:
         raise ReleaseError("the package is not sound:\n" + "\n".join(found))
 
@@ -37,6 +38,14 @@ def problems(root: Path, built: list[Path]) -> Iterator[str]:
     yield from (f"sdist: {problem}" for problem in contents.problems_of_sdist(sdist, files, places))
     html = readme.rendered(readme.description(contents.metadata(wheel)))
     yield from (f"README.md: {problem}" for problem in readme.problems(html, root, versions.read(root)))
+
+
+def _broken(root: Path) -> Iterator[str]:
+    """Yield what breaks code for the newest release, beyond what the changelog announces."""
+    if git.is_clone(root):
+        for version in versions.released(git.tags(root))[:1]:
+            tag = versions.tag_of(version)
+            yield from (f"since {tag}: {change}" for change in public_api.against(root, tag))
 
 
 def _said(root: Path, built: list[Path]) -> Iterator[str]:
