@@ -7,6 +7,7 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
 VENV_DOCS ?= .venv-docs
+VENV_RELEASE ?= .venv-release
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
@@ -57,7 +58,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench docs docs-serve venv venv-floor venv-neighbours venv-frameworks venv-docs clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check check-package dist bench docs docs-serve venv venv-floor venv-neighbours venv-frameworks venv-docs venv-release clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -72,11 +73,13 @@ help:
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
-	@echo "make check             ruff, mypy and pyright, and linters of the workflows"
+	@echo "make check             ruff, mypy and pyright, linters of the workflows, pip check, and the checks of the package"
+	@echo "make check-package     build wheel and sdist twice, compare them, and check what they hold"
+	@echo "make dist              make what a release has, in dist/: wheel, sdist, SBOM, notes, hashes"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make docs              build the documentation into site/; a warning, a broken link or a request to another host fails it"
 	@echo "make docs-serve        show it at http://127.0.0.1:8000 as it is written"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks, venv-docs: for the targets of that name)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks, venv-docs, venv-release: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -110,14 +113,22 @@ test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
 
-# All run, so that one look shows everything there is to mend.
-check: $(VENV)/.dev
+# All of them run, so that one look shows everything there is to mend.
+check: $(VENV)/.dev $(VENV_RELEASE)/.release
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files; do \
+	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
+	echo "== the package"; \
+	$(MAKE) check-package || failed="$$failed, check-package"; \
 	if [ -n "$$failed" ]; then echo "make check: failed:$${failed#,}" >&2; exit 1; fi
+
+check-package: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --check
+
+dist: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --build dist
 
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m bench $(ARGS)
@@ -136,9 +147,10 @@ venv-floor: $(VENV_FLOOR)/.floor
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 venv-docs: $(VENV_DOCS)/.docs
+venv-release: $(VENV_RELEASE)/.release
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -172,6 +184,12 @@ $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 $(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
 	@echo "Installing what builds the documentation into $(VENV_DOCS) ..."
 	@$(VENV_DOCS)/bin/python $(PIP_INSTALL) '.[docs]'
+	@touch $@
+
+# Without what these would depend on beyond the lock: see tools/release/overrides.txt.
+$(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
+	@echo "Installing what checks and builds the package into $(VENV_RELEASE) ..."
+	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.

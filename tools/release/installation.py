@@ -1,0 +1,53 @@
+"""How pages say that the package is installed: from a clone or a wheel, until it is published.
+
+With the first release ``pip install '.[local]'`` becomes ``pip install 'failpath-otel[local]'``, and what stands
+between ``<!-- unpublished -->`` and ``<!-- /unpublished -->`` goes.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "failpath-otel"
+_COMMAND: Final = re.compile(r"\b(?:pip|pipx|uv pip|uv tool) install\b|\buv add\b")
+_PLACE: Final = re.compile(
+    r"""(?<=\s)(?<!-e\s)(?<!--editable\s)
+    (?P<quote>['"]?)
+    (?:path/to/this/clone|path/to/failpath-otel|\.(?:/failpath-otel)?|[\w./-]*failpath_otel-[\w.]+-py3-none-any\.whl)
+    (?P<extras>\[[\w,\ -]+\])?
+    (?P=quote)(?=[\s`,;.)]|$)""",
+    re.VERBOSE,
+)
+_PASSAGE: Final = re.compile(r"<!-- unpublished -->.*?<!-- /unpublished -->\n*", re.DOTALL)
+_OF_MAINTAINERS: Final = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions/")
+
+
+def pages(root: Path) -> Iterator[Path]:
+    """Return the pages for users."""
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("examples/**/*.md")]):
+        if not path.relative_to(root).as_posix().startswith(_OF_MAINTAINERS):
+            yield path
+
+
+def published(text: str) -> str:
+    """Return a page as it reads when the package is on PyPI."""
+    lines = _PASSAGE.sub("", text).splitlines(keepends=True)
+    return "".join(_PLACE.sub(_by_name, line) if _COMMAND.search(line) else line for line in lines)
+
+
+def publish(root: Path) -> list[Path]:
+    """Rewrite the pages of a tree; return those that changed."""
+    changed = []
+    for path in pages(root):
+        text = path.read_text(encoding="utf-8")
+        if (new := published(text)) != text:
+            path.write_text(new, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+def _by_name(found: re.Match[str]) -> str:
+    extras = found["extras"] or ""
+    quote = found["quote"] or ("'" if extras else "")
+    return f"{quote}{NAME}{extras}{quote}"
