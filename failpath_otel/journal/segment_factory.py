@@ -99,7 +99,7 @@ class SegmentFactory:
 
     def _new(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
         name = self._next_name()
-        segment = Segment(directory.fd, name, directory.new_file(name))
+        segment = Segment(directory.folder, name, directory.new_file(name))
         try:
             return segment, self._new_writer(segment)
         except BaseException:  # or Ctrl-C

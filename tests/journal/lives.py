@@ -17,7 +17,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel.journal import directory, discovery, disk_usage, trimming
+from failpath_otel.journal import directory, trimming
+from failpath_otel.journal.files import posix
 from failpath_otel.journal.segments import mapped, segment
 from failpath_otel.runtime import descriptors as owned
 
@@ -219,9 +220,9 @@ def many_lives() -> Iterator[None]:
         return _map(*args, **kwargs) if get_ident() == thread else mmap.mmap(*args, **kwargs)
 
     with ExitStack() as patches:
-        for module in (directory, discovery, mapped, owned, disk_usage, segment, trimming):
+        for module in (directory, mapped, owned, posix, segment, trimming):
             patches.enter_context(patch.object(module, "os", system))
-        patches.enter_context(patch.object(directory, "fcntl", _InThisThread(_Fcntl(), fcntl)))
+        patches.enter_context(patch.object(posix, "fcntl", _InThisThread(_Fcntl(), fcntl)))
         # What is locked here is nothing that a forked child of the tests would have to close.
         patches.enter_context(patch.object(directory, "_locked", SimpleNamespace(lock=RLock(), directories=set())))
         patches.enter_context(patch.object(mapped, "mmap", mapping))
