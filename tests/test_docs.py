@@ -23,7 +23,7 @@ TRACES: Final = "/v1/traces"
 DELIVERED: Final = {
     "README.md": {
         *("validate-cart running", "validate-cart success", "charge-card running", "charge-card success"),
-        *("send-receipt-email skipped", "ship success"),
+        *("send-receipt-email skipped", "ship-order success"),
     },
     "guides/otlp-backends.md": {"charge-card running", "charge-card success", "pack success", "resize running"},
     "guides/services.md": {"print-label success"},
