@@ -3,12 +3,12 @@
 import json
 import re
 import socket
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from typing import Any, Final
 
+import msgspec
 import pytest
 from packaging.requirements import Requirement
 
@@ -27,13 +27,8 @@ from tests.deploy.manifests import (
     started_with,
 )
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 FOLDER: Final = DEPLOY / "docker"
-PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: Final[dict[str, Any]] = msgspec.toml.decode((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def lock(name: str) -> dict[str, str]:
@@ -66,41 +61,37 @@ def test_it_runs_as_a_number_that_is_not_root_and_its_journal_is_on_the_volume()
     assert image()["STOPSIGNAL"] == ["SIGTERM"]
 
 
-@pytest.fixture
-def answering() -> Iterator[tuple[list[bytes], int]]:
-    """A server that answers once with the first of what is in the list, and puts in what it was asked."""
-    exchanged: list[bytes] = []
+class Answering:
+    """A server that answers the first request that it gets."""
 
-    def answer() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            asked = connection.recv(1000)
-            connection.sendall(exchanged.pop())
-            exchanged.append(asked)
+    def __init__(self, status: str) -> None:
+        self.asked: Queue[bytes] = Queue()
+        self._status = status
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._answer).start()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield exchanged, listener.getsockname()[1]
-        thread.join(10)
+    def _answer(self) -> None:
+        with self._listener:
+            connection, _ = self._listener.accept()
+            with connection:
+                self.asked.put(connection.recv(1000))
+                connection.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
 
 
 @pytest.mark.parametrize(("status", "is_healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
-def test_its_health_check_asks_the_gateway_and_fails_where_the_answer_is_not_200(
-    answering: tuple[list[bytes], int], status: str, is_healthy: bool
-) -> None:
-    exchanged, port = answering
+def test_its_health_check_asks_the_gateway_and_fails_where_the_answer_is_not_200(status: str, is_healthy: bool) -> None:
     [check] = image()["HEALTHCHECK"]
     program, options, code = json.loads(check.partition(" CMD ")[2])
     assert (program, options) == ("python", "-ISc")
     assert code.count(f", {HTTP_PORT})") == 1
-    exchanged.append(f"HTTP/1.1 {status}\r\n\r\n".encode())
+    answering = Answering(status)
     names: dict[str, Any] = {}
     with pytest.raises(SystemExit) as ended:
-        exec(code.replace(f", {HTTP_PORT})", f", {port})"), names)
+        exec(code.replace(f", {HTTP_PORT})", f", {answering.port})"), names)
     names["s"].close()
     assert ended.value.code is not is_healthy
-    assert exchanged[0].startswith(b"GET /healthz HTTP/1.0\r\n")
+    assert answering.asked.get(timeout=10).startswith(b"GET /healthz HTTP/1.0\r\n")
 
 
 def test_its_packages_are_those_of_the_extras_at_versions_that_the_package_claims() -> None:
