@@ -34,7 +34,7 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # what is said of answers that are not Failpath's, the check of sources, and what the receiver works out of the events that
 # it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
-	--ignore=tests/integrations --ignore=tests/checking \
+	--ignore=tests/integrations --ignore=tests/checking --ignore=tests/deploy \
 	$(addprefix --ignore=tests/delivery/test_,green_threads.py flush_deadlines.py retries.py journal_comeback.py) \
 	$(addprefix --ignore=tests/delivery/test_,interruption.py past_the_lock.py queue_with_journal.py pipeline.py) \
 	$(addprefix --ignore=tests/delivery/test_,pipeline_flush.py ledger.py orphans.py admission.py counts_in_handlers.py) \
