@@ -3,7 +3,6 @@
 import ast
 import asyncio
 import re
-import textwrap
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any, Final
@@ -12,10 +11,8 @@ from failpath_otel.cli.parser import new_parser
 from failpath_otel.flows import agents_page
 from failpath_otel.flows.flow import Flow, Node
 from failpath_otel.testing import MockFailpath
-from tests.docs.pages import DOCS
 
 TEXT: Final = Path(agents_page.__file__).with_name("agents.md").read_text(encoding="utf-8")
-GUIDE: Final = DOCS / "guides" / "coding-agents.md"
 
 
 def blocks() -> list[CodeType]:
@@ -60,7 +57,3 @@ def test_the_keys_are_listed_in_one_line_of_code_each_whatever_is_in_them() -> N
     page = agents_page.agents_page(flows)
     assert page.startswith(agents_page.MARK)
     assert page.endswith(f"{TEXT}\n## Declared flows and their steps\n\n- `` a`b ``: `one`, `two # three`\n- `c`: \n")
-
-
-def test_the_guide_shows_the_page() -> None:
-    assert GUIDE.read_text(encoding="utf-8").endswith(f"\n\n{textwrap.indent(TEXT, '    ')}")
