@@ -40,6 +40,14 @@ DELIVERED: Final = {
 BESIDE_OTHERS: Final = DOCS / "guides" / "existing-setups.md"
 """Run by ``tests/neighbours/test_page.py``, where the libraries are that it is about."""
 
+RUN_ELSEWHERE: Final = {
+    BESIDE_OTHERS,
+    DOCS / "start.md",
+    DOCS / "production" / "data-and-privacy.md",
+    *DOCS.glob("recipes/*.md"),
+}
+"""Pages that have tests of their own in ``tests/docs/`` and ``tests/neighbours/``."""
+
 NONE: Final = "\N{EN DASH}"
 """A cell of a table where there is nothing to say."""
 
@@ -70,7 +78,7 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("path", [page for page in PAGES if page != BESIDE_OTHERS], ids=page_name)
+@pytest.mark.parametrize("path", [page for page in PAGES if page not in RUN_ELSEWHERE], ids=page_name)
 def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
     path: Path, tmp_path: Path, server: FaultServer
 ) -> None:
