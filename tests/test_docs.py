@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure
+from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure, semconv
 from failpath_otel.options.options import OPTIONS
 from tests.docs.pages import DECISIONS, DOCS, PAGES, ROOT, page_name, read_page
 from tests.docs.running import environment, run_page, run_program
@@ -165,6 +165,17 @@ def test_the_table_of_a_server_has_the_options_of_its_command_and_their_defaults
         if default.isdigit() or default.startswith(("127.", "FAILPATH_")):
             said = shown.partition(f"  {option}")[2].partition("\n  -")[0]
             assert default in said
+
+
+def test_the_page_of_names_on_a_span_has_all_that_are_written_and_read() -> None:
+    names = {name for name in vars(semconv) if name.isupper() and not name.startswith("STATUS")}
+    values = [getattr(semconv, name) for name in sorted(names)]
+    texts = {text for value in values for text in ([value] if isinstance(value, str) else value)} - set(
+        semconv.STATUSES
+    )
+    written = read_page(DOCS / "reference" / "span-names.md").prose
+    assert {text for text in texts if f"`{text}`" not in written and f"`{text}<key>`" not in written} == set()
+    assert len(texts) > 20
 
 
 @pytest.mark.parametrize("by_hand", [FailpathSpanProcessor, FailpathSpanExporter])
