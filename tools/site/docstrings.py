@@ -6,11 +6,14 @@ from typing import Any, Final
 
 import griffe
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _ROLE: Final = re.compile(r":(?:class|func|meth|attr):`([\w.]+)`")
 _LIMITS: Final = {
     f"limits.{name}": value
     for name, value in re.findall(
-        r"^([A-Z_]+)(?:: Final)? = ([\d._]+)$", Path("failpath_otel/limits.py").read_text(encoding="utf-8"), re.MULTILINE
+        r"^([A-Z_]+)(?:: Final)? = ([\d._]+)$",
+        (_ROOT / "failpath_otel" / "limits.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
 }
 """Values of defaults that have a name."""
