@@ -31,10 +31,10 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
 # fork and die alike, the page, the command, a wheel, the files of a journal, the order of what is delivered and when,
-# what is said of answers that are not Failpath's, the check of sources, and what the receiver works out of the events that
+# what is said of answers that are not Failpath's, the check of sources, how a release is made, and what the receiver works out of the events that
 # it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
-	--ignore=tests/integrations --ignore=tests/checking \
+	--ignore=tests/integrations --ignore=tests/checking --ignore=tests/release \
 	$(addprefix --ignore=tests/delivery/test_,green_threads.py flush_deadlines.py retries.py journal_comeback.py) \
 	$(addprefix --ignore=tests/delivery/test_,interruption.py past_the_lock.py queue_with_journal.py pipeline.py) \
 	$(addprefix --ignore=tests/delivery/test_,pipeline_flush.py ledger.py orphans.py admission.py counts_in_handlers.py) \

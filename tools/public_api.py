@@ -78,7 +78,9 @@ def breakages(old: griffe.Module, new: griffe.Module) -> dict[str, list[str]]:
                 found[f"{module}.{name}"] = ["it is not public any more"]
                 continue
             was, now = _named(old, module, name), _named(new, module, name)
-            changes = [each for each in griffe.find_breaking_changes(was, now) if _concerns_users(each, was)]
+            changes = [
+                each for each in griffe.find_breaking_changes(_holder(was), _holder(now)) if _concerns_users(each, was)
+            ]
             if changes:
                 found[f"{module}.{name}"] = [_explained(each) for each in changes]
     return found
@@ -157,6 +159,14 @@ def _of_this_package(member: griffe.Object | griffe.Alias) -> griffe.Object | No
 
 def _signature(function: griffe.Function, name: str) -> str:
     return f"{function.signature(name=name)}".replace("\n", " ")
+
+
+def _holder(public: griffe.Object) -> griffe.Module:
+    """Return a module with nothing else in it: griffe compares what two objects have inside."""
+    public.public = True
+    holder = griffe.Module("public")
+    holder.members["public"] = public
+    return holder
 
 
 def _explained(change: griffe.Breakage) -> str:

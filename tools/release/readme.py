@@ -56,14 +56,8 @@ def problems(html: str, root: Path, version: Version) -> list[str]:
                 wrong.append(f"no such heading in {path}: {anchor}")
         elif link.startswith(f"{REPOSITORY}/") and re.search(r"/(blob|tree|raw)/(?!main/)", link):
             wrong.append(f"not of this version: {link}")
-    wrong += [
-        f"no such picture: {link}" for link in found.pictures if link.startswith(raw) and not _picture(link, raw, root)
-    ]
-    return wrong
-
-
-def _picture(link: str, raw: str, root: Path) -> bool:
-    return (root / link.removeprefix(raw)).is_file()
+    pictures = [link.removeprefix(raw) for link in found.pictures if link.startswith(raw)]
+    return wrong + [f"no such picture: {path}" for path in pictures if not (root / path).is_file()]
 
 
 def _anchors(page: Path) -> set[str]:
