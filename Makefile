@@ -189,7 +189,7 @@ $(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
 # Without what these would depend on beyond the lock: see tools/release/overrides.txt.
 $(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
 	@echo "Installing what checks and builds the package into $(VENV_RELEASE) ..."
-	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-deps --require-hashes --requirement tools/release/requirements.txt
+	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-compile --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.

@@ -5,7 +5,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tools.release import changelog
-from tools.release.installation import NAME, pages, publish, published
+from tools.release.installation import NAME, doubtful, pages, publish, published
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,12 @@ def test_pages_for_users_are_rewritten_and_those_for_maintainers_are_not(tmp_pat
     assert (tmp_path / "docs/guides/local.md").read_text() == "pip install failpath-otel\n"
     assert (tmp_path / "CONTRIBUTING.md").read_text() == "pip install .\n"
     assert publish(tmp_path) == []
+
+
+def test_what_is_rewritten_and_still_has_a_word_of_a_clone_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("In a clone:\npip install .  # in a clone\npip install flask\n")
+    publish(tmp_path)
+    assert list(doubtful(tmp_path)) == ["README.md:2: pip install failpath-otel  # in a clone"]
 
 
 def test_no_page_installs_from_pypi_what_is_not_there_yet_and_none_from_a_clone_what_is() -> None:

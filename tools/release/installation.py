@@ -47,6 +47,14 @@ def publish(root: Path) -> list[Path]:
     return changed
 
 
+def doubtful(root: Path) -> Iterator[str]:
+    """Yield the lines that install the package from PyPI and still have a word of a clone or a wheel."""
+    for path in pages(root):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if NAME in line and _COMMAND.search(line) and re.search(r"\b(?:clone|checkout|wheel)\b", line):
+                yield f"{path.relative_to(root)}:{number}: {line.strip()}"
+
+
 def _by_name(found: re.Match[str]) -> str:
     extras = found["extras"] or ""
     quote = found["quote"] or ("'" if extras else "")

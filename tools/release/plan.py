@@ -1,5 +1,6 @@
 """A release, step by step, in a copy of the clone; the clone itself changes at the end, if at all."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,10 @@ class Plan:
             tempfile.TemporaryDirectory(prefix="failpath-otel-release-") as temporary,
             git.worktree(self.root, Path(temporary, "tree")) as tree,
         ):
-            for changed in self.write(tree):
-                self._say(f"changed: {changed.relative_to(tree)}")
+            self.write(tree)
+            self._say(run_git(tree, "diff", "--stat"))
+            for line in installation.doubtful(tree):
+                self._say(f"look at {line}")
             if checked:
                 self._check(tree)
             make(tree, self.output)
@@ -45,19 +48,24 @@ class Plan:
         else:
             self._tag(commit)
 
-    def write(self, tree: Path) -> list[Path]:
+    def write(self, tree: Path) -> None:
         """Make a tree that of the release: its version, its changelog, how pages say that it is installed."""
         log = tree / changelog.FILE
         log.write_text(changelog.release(log.read_text(encoding="utf-8"), self.version, self.on), encoding="utf-8")
         versions.write(tree, self.version)
-        return [log, tree / versions.FILE, *installation.publish(tree)]
+        installation.publish(tree)
 
     def _check(self, tree: Path) -> None:
-        # In the environments of the clone, where what is checked is what stands in the tree.
-        environments = [f"VENV={self.root / '.venv'}", f"VENV_RELEASE={self.root / '.venv-release'}"]
-        command = ["make", "--no-print-directory", "check", *environments]
-        if subprocess.run(command, cwd=tree, check=False).returncode:
-            raise ReleaseError("`make check` failed")
+        # In the environments of the clone, which are up to date, and must not become those of the copy: so what they
+        # are made of is as old there as in the clone.
+        self._make(self.root, "venv", "venv-release")
+        for name in ("pyproject.toml", "tools/release/requirements.txt", "tools/floors.py"):
+            shutil.copystat(self.root / name, tree / name)
+        self._make(tree, "check", f"VENV={self.root / '.venv'}", f"VENV_RELEASE={self.root / '.venv-release'}")
+
+    def _make(self, where: Path, *arguments: str) -> None:
+        if subprocess.run(["make", "--no-print-directory", *arguments], cwd=where, check=False).returncode:
+            raise ReleaseError(f"make {arguments[0]} failed")
 
     def _commit(self, tree: Path) -> str:
         run_git(tree, "commit", "--quiet", "--all", "--message", f"Release {self.version}")
