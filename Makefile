@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
+VENV_NEWEST ?= .venv-newest
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
 VENV_DOCS ?= .venv-docs
@@ -34,7 +35,7 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # what is said of answers that are not Failpath's, the check of sources, how a release is made, and what the receiver works out of the events that
 # it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
-	--ignore=tests/integrations --ignore=tests/checking --ignore=tests/release \
+	--ignore=tests/integrations --ignore=tests/checking --ignore=tests/deploy --ignore=tests/release \
 	$(addprefix --ignore=tests/delivery/test_,green_threads.py flush_deadlines.py retries.py journal_comeback.py) \
 	$(addprefix --ignore=tests/delivery/test_,interruption.py past_the_lock.py queue_with_journal.py pipeline.py) \
 	$(addprefix --ignore=tests/delivery/test_,pipeline_flush.py ledger.py orphans.py admission.py counts_in_handlers.py) \
@@ -58,7 +59,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check check-package dist bench docs docs-serve venv venv-floor venv-neighbours venv-frameworks venv-docs venv-release clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-newest test-neighbours test-frameworks check check-package dist bench docs docs-serve venv venv-floor venv-newest venv-neighbours venv-frameworks venv-docs venv-release clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -71,6 +72,7 @@ help:
 	@echo "make test-storms       kill hundreds of processes at random, and see that no step is lost or made up"
 	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
+	@echo "make test-newest       run the same that start no process on the newest of them, which no instrumentation holds back"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
 	@echo "make check             ruff, mypy and pyright, linters of the workflows, pip check, and the checks of the package"
@@ -79,7 +81,7 @@ help:
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make docs              build the documentation into site/; a warning, a broken link or a request to another host fails it"
 	@echo "make docs-serve        show it at http://127.0.0.1:8000 as it is written"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks, venv-docs, venv-release: for the targets of that name)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-newest, venv-neighbours, venv-frameworks, venv-docs, venv-release: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -106,6 +108,11 @@ test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on the lowest versions:" $$(cat $(VENV_FLOOR)/floors.txt)
 	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier fast $(FLOOR_IGNORES) $(ARGS)
 	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier rest $(FLOOR_SERVERS) $(ARGS)
+
+# `dev` pins instrumentations, and so an SDK.
+test-newest: $(VENV_NEWEST)/.newest
+	@echo "Tests on the newest versions:" $$($(VENV_NEWEST)/bin/python -m pip freeze | grep '^opentelemetry')
+	$(VENV_NEWEST)/bin/python -m pytest $(PARALLEL_FLOOR) --tier fast $(FLOOR_IGNORES) $(ARGS)
 
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)
@@ -144,13 +151,14 @@ docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 
 venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor
+venv-newest: $(VENV_NEWEST)/.newest
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 venv-docs: $(VENV_DOCS)/.docs
 venv-release: $(VENV_RELEASE)/.release
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEWEST) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -169,6 +177,11 @@ $(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml tools/floors.py
 	@$(VENV_FLOOR)/bin/python tools/floors.py >$(VENV_FLOOR)/floors.txt
 	@echo "Installing this package with the lowest versions that it claims into $(VENV_FLOOR) ..."
 	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests]' --requirement $(VENV_FLOOR)/floors.txt
+	@touch $@
+
+$(VENV_NEWEST)/.newest: $(VENV_NEWEST)/.venv pyproject.toml
+	@echo "Installing this package with the newest versions into $(VENV_NEWEST) ..."
+	@$(VENV_NEWEST)/bin/python $(PIP_INSTALL) '.[tests,grpc,otlp-grpc]' --upgrade --upgrade-strategy eager
 	@touch $@
 
 $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml

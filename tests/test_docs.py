@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure
+from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure, semconv
 from failpath_otel.options.options import OPTIONS
 from tests.docs.pages import DECISIONS, DOCS, PAGES, ROOT, page_name, read_page
 from tests.docs.running import environment, run_page, run_program
@@ -39,6 +39,14 @@ DELIVERED: Final = {
 
 BESIDE_OTHERS: Final = DOCS / "guides" / "existing-setups.md"
 """Run by ``tests/neighbours/test_page.py``, where the libraries are that it is about."""
+
+RUN_ELSEWHERE: Final = {
+    BESIDE_OTHERS,
+    DOCS / "start.md",
+    DOCS / "production" / "data-and-privacy.md",
+    *DOCS.glob("recipes/*.md"),
+}
+"""Pages that have tests of their own in ``tests/docs/`` and ``tests/neighbours/``."""
 
 NONE: Final = "\N{EN DASH}"
 """A cell of a table where there is nothing to say."""
@@ -70,7 +78,7 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("path", [page for page in PAGES if page != BESIDE_OTHERS], ids=page_name)
+@pytest.mark.parametrize("path", [page for page in PAGES if page not in RUN_ELSEWHERE], ids=page_name)
 def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
     path: Path, tmp_path: Path, server: FaultServer
 ) -> None:
@@ -157,6 +165,17 @@ def test_the_table_of_a_server_has_the_options_of_its_command_and_their_defaults
         if default.isdigit() or default.startswith(("127.", "FAILPATH_")):
             said = shown.partition(f"  {option}")[2].partition("\n  -")[0]
             assert default in said
+
+
+def test_the_page_of_names_on_a_span_has_all_that_are_written_and_read() -> None:
+    names = {name for name in vars(semconv) if name.isupper() and not name.startswith("STATUS")}
+    values = [getattr(semconv, name) for name in sorted(names)]
+    texts = {text for value in values for text in ([value] if isinstance(value, str) else value)} - set(
+        semconv.STATUSES
+    )
+    written = read_page(DOCS / "reference" / "span-names.md").prose
+    assert {text for text in texts if f"`{text}`" not in written and f"`{text}<key>`" not in written} == set()
+    assert len(texts) > 20
 
 
 @pytest.mark.parametrize("by_hand", [FailpathSpanProcessor, FailpathSpanExporter])

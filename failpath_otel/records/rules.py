@@ -91,6 +91,12 @@ class StepRule:
         Raises:
             ConfigurationError: there is no such preset, or ``flow``, ``run_id`` or ``max_keys`` cannot be that of a
                 rule.
+
+        Example:
+            >>> from failpath_otel import StepRule
+            >>> rules = [*StepRule.preset("django", flow="shop"), *StepRule.preset("celery", flow="shop")]
+            >>> {rule.flow for rule in rules}
+            {'shop'}
         """
         from failpath_otel.records.presets import preset_rules  # noqa: PLC0415 - it makes rules
 
