@@ -20,6 +20,12 @@ from tools.release.installation import NAME, doubtful, pages, publish, published
         ("pip install dist/failpath_otel-0.1.0-py3-none-any.whl", "pip install failpath-otel"),
         ("pip install 'dist/failpath_otel-0.1.0-py3-none-any.whl[local]'", "pip install 'failpath-otel[local]'"),
         ("pip install path/to/this/clone opentelemetry-distro", "pip install failpath-otel opentelemetry-distro"),
+        ("pip install .  # in a clone of this repository", "pip install failpath-otel"),
+        ("pip install .  # in a clone of this repository; more", "pip install failpath-otel  # more"),
+        (
+            "git clone --quiet https://github.com/failpath-otel/failpath-otel\npip install ./failpath-otel",
+            "pip install failpath-otel",
+        ),
         ("a\n<!-- unpublished -->\nNot on PyPI yet.\n<!-- /unpublished -->\n\nb", "a\nb"),
         ("pip install -e .", "pip install -e ."),
         ("pip install flask. Then more.", "pip install flask. Then more."),
@@ -43,9 +49,9 @@ def test_pages_for_users_are_rewritten_and_those_for_maintainers_are_not(tmp_pat
 
 
 def test_what_is_rewritten_and_still_has_a_word_of_a_clone_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("In a clone:\npip install .  # in a clone\npip install flask\n")
+    (tmp_path / "README.md").write_text("In a clone:\npip install .  # of a clone\npip install flask\n")
     publish(tmp_path)
-    assert list(doubtful(tmp_path)) == ["README.md:2: pip install failpath-otel  # in a clone"]
+    assert list(doubtful(tmp_path)) == ["README.md:2: pip install failpath-otel  # of a clone"]
 
 
 def test_no_page_installs_from_pypi_what_is_not_there_yet_and_none_from_a_clone_what_is() -> None:

@@ -81,11 +81,13 @@ def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(clone: Pa
         _tagged_without_a_changelog(clone)
 
 
-def test_what_is_built_is_what_git_does_not_ignore_and_without_git_the_same(clone: Path) -> None:
+def test_what_is_built_is_what_git_knows_and_without_git_what_it_does_not_ignore(clone: Path) -> None:
     for name in ("dist/x", ".venv-3.13/x", "failpath_otel/__pycache__/x.pyc", "new.md"):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).write_text("")
     known = [".gitignore", "CHANGELOG.md", "README.md", "failpath_otel/_version.py", "new.md"]
+    assert files(clone) == [name for name in known if name != "new.md"]
+    git(clone, "add", "new.md")
     assert files(clone) == known
     (clone / ".git").rename(clone.parent / "put-aside")
     assert files(clone) == known

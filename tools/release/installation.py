@@ -1,7 +1,7 @@
 """How pages say that the package is installed: from a clone or a wheel, until it is published.
 
-With the first release ``pip install '.[local]'`` becomes ``pip install 'failpath-otel[local]'``, and what stands
-between ``<!-- unpublished -->`` and ``<!-- /unpublished -->`` goes.
+With the first release ``pip install '.[local]'`` becomes ``pip install 'failpath-otel[local]'``; the ``git clone``
+before it goes, and so does what stands between ``<!-- unpublished -->`` and ``<!-- /unpublished -->``.
 """
 
 import re
@@ -20,6 +20,8 @@ _PLACE: Final = re.compile(
     re.VERBOSE,
 )
 _PASSAGE: Final = re.compile(r"<!-- unpublished -->.*?<!-- /unpublished -->\n*", re.DOTALL)
+_CLONE: Final = re.compile(r"^(?:\$ )?git clone\b.*\bfailpath-otel/failpath-otel\b.*\n", re.MULTILINE)
+_WHERE: Final = re.compile(r"# +in a clone of this repository(?:[;,] *|$)", re.MULTILINE)
 _OF_MAINTAINERS: Final = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions/")
 
 
@@ -32,8 +34,8 @@ def pages(root: Path) -> Iterator[Path]:
 
 def published(text: str) -> str:
     """Return a page as it reads when the package is on PyPI."""
-    lines = _PASSAGE.sub("", text).splitlines(keepends=True)
-    return "".join(_PLACE.sub(_by_name, line) if _COMMAND.search(line) else line for line in lines)
+    lines = _CLONE.sub("", _PASSAGE.sub("", text)).split("\n")
+    return "\n".join(_installed(line) if _COMMAND.search(line) else line for line in lines)
 
 
 def publish(root: Path) -> list[Path]:
@@ -53,6 +55,10 @@ def doubtful(root: Path) -> Iterator[str]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if NAME in line and _COMMAND.search(line) and re.search(r"\b(?:clone|checkout|wheel)\b", line):
                 yield f"{path.relative_to(root)}:{number}: {line.strip()}"
+
+
+def _installed(line: str) -> str:
+    return _WHERE.sub("# ", _PLACE.sub(_by_name, line)).removesuffix("# ").rstrip()
 
 
 def _by_name(found: re.Match[str]) -> str:
