@@ -85,9 +85,10 @@ class SegmentFactory:
 
     def log_pending(self, path: str) -> None:
         """Log why the journal in ``path`` is not mapped; not under a lock."""
-        if self.not_mapped_because is not None:
+        error = self.not_mapped_because
+        if error is not None:
             text = "Failpath: the journal in %s is written by system calls: %s."
-            warn_once("plain journal", text, path, self.not_mapped_because)
+            warn_once("plain journal", text, path, getattr(error, "strerror", None) or error)
 
     @staticmethod
     def _close(segment: Segment, writer: Writer) -> None:
