@@ -17,15 +17,14 @@ def test_it_has_a_title_a_summary_and_lists_of_links_with_descriptions() -> None
     for section in sections:
         name, _, links = section.partition("\n\n")
         assert re.fullmatch(r"[A-Z]\w+", name)
-        assert re.fullmatch(rf"(?:- \[[^]]+\]\({re.escape(SITE)}[\w/-]+/\): [^\n]+\n)+\n?", links), name
+        assert re.fullmatch(rf"(?:- \[[^]]+\]\({re.escape(SITE)}[\w/-]+\.md\): [^\n]+\n)+\n?", links), name
     assert sections[-1].startswith("Optional\n")
 
 
 def test_it_links_each_page_that_exists_once_and_nothing_else() -> None:
-    addresses = re.findall(r"\]\(([^)]+)/\)", TEXT)
+    addresses = re.findall(r"\]\(([^)]+)\)", TEXT)
     assert len(addresses) == len(set(addresses))
-    names = [address.removeprefix(SITE) for address in addresses]
-    links = [f"{name}/index.md" if (DOCS / name).is_dir() else f"{name}.md" for name in names]
+    links = [address.removeprefix(SITE) for address in addresses]
     assert [link for link in links if not (DOCS / link).exists()] == []
     parts = ("guides/local/", "reference/api/", "reference/options/")
     pages = {page_name(page) for page in PAGES if page.is_relative_to(DOCS)} - LEFT_OUT - {"index.md"}
