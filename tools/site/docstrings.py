@@ -18,12 +18,11 @@ _LIMITS: Final = {
 }
 """Values of defaults that have a name."""
 
-_MADE_BY_US: Final = {"FailpathClient", "Run", "Step"}
 _EXAMPLE: Final = re.compile(r"^Example:$", re.MULTILINE)
 
 
 class Docstrings(griffe.Extension):
-    """Rewrite docstrings, and leave out how objects are made that users get and do not make."""
+    """Rewrite docstrings."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring; its names are those of the package, or of the class around it."""
@@ -33,8 +32,6 @@ class Docstrings(griffe.Extension):
         if isinstance(obj, griffe.Function):
             for parameter in obj.parameters:
                 parameter.default = _LIMITS.get(str(parameter.default), parameter.default)
-        if isinstance(obj, griffe.Class) and obj.name in _MADE_BY_US:
-            obj.members.pop("__init__", None)
 
 
 def _short(name: str) -> str:
