@@ -4,8 +4,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
+VENV_NEWEST ?= .venv-newest
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
+VENV_DOCS ?= .venv-docs
+VENV_RELEASE ?= .venv-release
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
@@ -29,10 +32,10 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
 # fork and die alike, the page, the command, a wheel, the files of a journal, the order of what is delivered and when,
-# what is said of answers that are not Failpath's, the check of sources, and what the receiver works out of the events that
+# what is said of answers that are not Failpath's, the check of sources, how a release is made, and what the receiver works out of the events that
 # it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
-	--ignore=tests/integrations --ignore=tests/checking \
+	--ignore=tests/integrations --ignore=tests/checking --ignore=tests/deploy --ignore=tests/release \
 	$(addprefix --ignore=tests/delivery/test_,green_threads.py flush_deadlines.py retries.py journal_comeback.py) \
 	$(addprefix --ignore=tests/delivery/test_,interruption.py past_the_lock.py queue_with_journal.py pipeline.py) \
 	$(addprefix --ignore=tests/delivery/test_,pipeline_flush.py ledger.py orphans.py admission.py counts_in_handlers.py) \
@@ -56,7 +59,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench venv venv-floor venv-neighbours venv-frameworks clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-newest test-neighbours test-frameworks check check-package dist bench docs docs-serve venv venv-floor venv-newest venv-neighbours venv-frameworks venv-docs venv-release clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -69,11 +72,16 @@ help:
 	@echo "make test-storms       kill hundreds of processes at random, and see that no step is lost or made up"
 	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
+	@echo "make test-newest       run the same that start no process on the newest of them, which no instrumentation holds back"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
-	@echo "make check             ruff, mypy and pyright"
+	@echo "make check             ruff, mypy and pyright, linters of the workflows, pip check, and the checks of the package"
+	@echo "make check-package     build wheel and sdist twice, compare them, and check what they hold"
+	@echo "make dist              make what a release has, in dist/: wheel, sdist, SBOM, notes, hashes"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
+	@echo "make docs              build the documentation into site/; a warning, a broken link or a request to another host fails it"
+	@echo "make docs-serve        show it at http://127.0.0.1:8000 as it is written"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-newest, venv-neighbours, venv-frameworks, venv-docs, venv-release: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -101,31 +109,56 @@ test-floor: $(VENV_FLOOR)/.floor
 	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier fast $(FLOOR_IGNORES) $(ARGS)
 	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier rest $(FLOOR_SERVERS) $(ARGS)
 
+# `dev` pins instrumentations, and so an SDK.
+test-newest: $(VENV_NEWEST)/.newest
+	@echo "Tests on the newest versions:" $$($(VENV_NEWEST)/bin/python -m pip freeze | grep '^opentelemetry')
+	$(VENV_NEWEST)/bin/python -m pytest $(PARALLEL_FLOOR) --tier fast $(FLOOR_IGNORES) $(ARGS)
+
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)
 
 test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
 
-# All four run, so that one look shows everything there is to mend.
-check: $(VENV)/.dev
+# All of them run, so that one look shows everything there is to mend.
+check: $(VENV)/.dev $(VENV_RELEASE)/.release
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python"; do \
+	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
+	echo "== the package"; \
+	$(MAKE) check-package || failed="$$failed, check-package"; \
 	if [ -n "$$failed" ]; then echo "make check: failed:$${failed#,}" >&2; exit 1; fi
+
+check-package: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --check
+
+dist: $(VENV_RELEASE)/.release
+	@$(VENV_RELEASE)/bin/python -m tools.release --build dist
 
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m bench $(ARGS)
 
+docs: $(VENV_DOCS)/.docs
+	$(VENV_DOCS)/bin/python -m mkdocs build --strict $(ARGS)
+
+docs-serve: $(VENV_DOCS)/.docs
+	$(VENV_DOCS)/bin/python -m mkdocs serve --dev-addr 127.0.0.1:8000 $(ARGS)
+
+# Material announces at each start that it gets no releases after May 2027, and names its successor, Zensical.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
 venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor
+venv-newest: $(VENV_NEWEST)/.newest
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
+venv-docs: $(VENV_DOCS)/.docs
+venv-release: $(VENV_RELEASE)/.release
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEWEST) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -146,6 +179,11 @@ $(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml tools/floors.py
 	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests]' --requirement $(VENV_FLOOR)/floors.txt
 	@touch $@
 
+$(VENV_NEWEST)/.newest: $(VENV_NEWEST)/.venv pyproject.toml
+	@echo "Installing this package with the newest versions into $(VENV_NEWEST) ..."
+	@$(VENV_NEWEST)/bin/python $(PIP_INSTALL) '.[tests,grpc,otlp-grpc]' --upgrade --upgrade-strategy eager
+	@touch $@
+
 $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 	@echo "Installing this package and its neighbours into $(VENV_NEIGHBOURS) (about a minute) ..."
 	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL) '.[tests-neighbours]'
@@ -154,6 +192,17 @@ $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
 	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
+	@touch $@
+
+$(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
+	@echo "Installing what builds the documentation into $(VENV_DOCS) ..."
+	@$(VENV_DOCS)/bin/python $(PIP_INSTALL) '.[docs]'
+	@touch $@
+
+# Without what these would depend on beyond the lock: see tools/release/overrides.txt.
+$(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
+	@echo "Installing what checks and builds the package into $(VENV_RELEASE) ..."
+	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-compile --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.

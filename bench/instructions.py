@@ -7,7 +7,7 @@ which are the same by function.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
@@ -67,13 +67,36 @@ def measure(sink: Sink) -> list[Row]:
     """
     if not callgrind.installed():
         return [Row("instructions", callgrind.INSTALL)]
-    names = _selected(os.environ.get("INSTRUCTIONS", "").replace(",", " ").split())
+    names = _selected(_asked())
     with ThreadPoolExecutor(os.cpu_count()) as processes:
-        figures = {name: processes.submit(_count, case, sink) for name, case in _CASES.items() if name in names}
-        parts = [processes.submit(count, sink) for name, count in _COMPONENTS.items() if name in names]
+        parts = [processes.submit(part, sink) for name, part in _COMPONENTS.items() if name in names]
+        counted = _counted(names, sink, processes)
     sink.take()  # the pool has ended, so that all of it has come
-    counted = {name: figure.result() for name, figure in figures.items()}
     return [*(_row(name, counted) for name in counted), *(row for part in parts for row in part.result())]
+
+
+def count(sink: Sink, rows: Iterable[str] = ()) -> dict[str, int]:
+    """Count the instructions of one step in each of these cases, or of those that ``INSTRUCTIONS`` names, by its name.
+
+    Raises:
+        BenchError: there is no Valgrind, or a case has failed.
+    """
+    if not callgrind.installed():
+        raise BenchError(callgrind.INSTALL)
+    names = {"bare", *(tuple(rows) or _selected(_asked()))}
+    with ThreadPoolExecutor(os.cpu_count()) as processes:
+        counted = _counted(names, sink, processes)
+    sink.take()
+    return {name: round(instructions) for name, instructions in counted.items()}
+
+
+def _counted(names: set[str], sink: Sink, processes: ThreadPoolExecutor) -> dict[str, float]:
+    counts = {name: processes.submit(_count, case, sink) for name, case in _CASES.items() if name in names}
+    return {name: counted.result() for name, counted in counts.items()}
+
+
+def _asked() -> list[str]:
+    return os.environ.get("INSTRUCTIONS", "").replace(",", " ").split()
 
 
 def _selected(names: Sequence[str]) -> set[str]:
@@ -91,13 +114,13 @@ def _count(case: _Case, sink: Sink) -> float:
     arguments = [case.subject, sink.endpoint, *["delivered"] * case.delivered]
     sections, _ = callgrind.sections("bench.counted", arguments, os.environ, all_threads=case.delivered)
     # Between the sections is what delivers their records.
-    return median(sections[::2]) / STEPS / _THOUSAND
+    return median(sections[::2]) / STEPS
 
 
 def _row(name: str, figures: dict[str, float]) -> Row:
     case = _CASES[name]
-    figure, measure = f"{figures[name]:,.1f} thousand", f"instructions: {case.measure} ({name})"
+    figure, measure = f"{figures[name] / _THOUSAND:,.1f} thousand", f"instructions: {case.measure} ({name})"
     if case.against not in figures or case.against == name:
         return Row(measure, figure)
     baseline = figures[case.against]
-    return Row(measure, figure, f"{baseline:,.1f}", figures[name] / baseline, bar=case.bar, goal=case.goal)
+    return Row(measure, figure, f"{baseline / _THOUSAND:,.1f}", figures[name] / baseline, bar=case.bar, goal=case.goal)

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
 @public
 class FailpathClient(Failpath):
-    """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`."""
+    """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`.
+
+    Example:
+        >>> import failpath_otel
+        >>> failpath = failpath_otel.configure(project_key="fp_project_xxx")
+        >>> with failpath.run("checkout", run_id="order-17") as run:
+        ...     run.step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> failpath.flush()
+        True
+    """
 
     def __init__(self, tracer_provider: TracerProvider | None, join: Join) -> None:
         super().__init__(tracer_provider=tracer_provider)
@@ -72,7 +82,19 @@ class FailpathClient(Failpath):
         return self._raise_if_incomplete(self._join.reporter.flush(timeout))
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Do the same as :meth:`flush` in async code, without blocking the event loop."""
+        """Do the same as :meth:`flush` in async code, without blocking the event loop.
+
+        Example:
+            >>> import asyncio
+            >>> async def handle(order):
+            ...     try:
+            ...         async with failpath.run("checkout", run_id=order) as run:
+            ...             run.skip("send-receipt-email")
+            ...     finally:
+            ...         return await failpath.aflush(timeout=1.0)
+            >>> asyncio.run(handle("order-17"))
+            True
+        """
         return self._raise_if_incomplete(await self._join.reporter.aflush(timeout))
 
     def _raise_if_incomplete(self, complete: bool) -> bool:  # noqa: FBT001 - the result of a flush
@@ -93,11 +115,25 @@ class FailpathClient(Failpath):
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
             DeliveryError: as by :meth:`flush`, after the shutdown.
+
+        Example:
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
+            >>> failpath.shutdown(timeout=2.0)
+            True
         """
         return self._raise_if_incomplete(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
-        """Return the counts of records by what became of them."""
+        """Return the counts of records by what became of them.
+
+        Example:
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
+            >>> failpath.flush()
+            True
+            >>> stats = failpath.stats()
+            >>> stats.delivered, stats.waiting, stats.dropped
+            (1, 0, {})
+        """
         return self._join.reporter.pipelines.stats()
 
 

@@ -76,11 +76,28 @@ class MockFailpath(FailpathClient):
 
     @property
     def events(self) -> list[Record]:
-        """The records so far, in the order in which they were made; a new list at every call."""
+        """The records so far, in the order in which they were made; a new list at every call.
+
+        Example:
+            >>> from failpath_otel.testing import MockFailpath
+            >>> failpath = MockFailpath()
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
+            >>> [(event.step_key, event.status) for event in failpath.events]
+            [('send-receipt-email', 'skipped')]
+        """
         return list(self._events)
 
     def reset(self) -> None:
-        """Remove the records so far. A step that is open still adds its outcome."""
+        """Remove the records so far. A step that is open still adds its outcome.
+
+        Example:
+            >>> from failpath_otel.testing import MockFailpath
+            >>> failpath = MockFailpath()
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
+            >>> failpath.reset()
+            >>> failpath.events
+            []
+        """
         self._events.clear()
 
 

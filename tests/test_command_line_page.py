@@ -1,4 +1,4 @@
-"""``docs/command-line.md``: made from the parser, and true."""
+"""``docs/reference/command-line.md``: made from the parser, and true."""
 
 import runpy
 import sys

@@ -1,10 +1,13 @@
-"""The dashboard for Grafana asks for what gateways and receivers have: every name and label in its expressions."""
+"""The dashboard and the alerts ask for what gateways and receivers have: every name and label in their expressions."""
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -14,6 +17,7 @@ from tests.gateway.requests import JSON, json_request, json_span
 from tests.local.page import opened_page
 
 DASHBOARD: Final = Path(__file__).parents[1] / "deploy" / "grafana" / "failpath-servers.json"
+ALERTS: Final = DASHBOARD.parents[1] / "prometheus" / "alerts.yaml"
 NAME: Final = re.compile(r"\b(?:failpath|process)_[a-z0-9_]+")
 SELECTOR: Final = re.compile(r"\b((?:failpath|process)_[a-z0-9_]+)\{([^}]*)\}")
 GROUPS: Final = re.compile(r"\bby \(([^)]*)\)")
@@ -24,6 +28,12 @@ BY_PROMETHEUS: Final = {"job", "instance"}
 def panels() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     return [panel for panel in found if panel["type"] != "row"]
+
+
+def alerts() -> list[dict[str, Any]]:
+    [group] = msgspec.yaml.decode(ALERTS.read_text(encoding="utf-8"))["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
 
 
 def queries() -> list[tuple[str, str, str]]:
@@ -59,20 +69,47 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 def test_what_a_panel_asks_for_is_scraped(
     scraped: dict[str, set[str]], title: str, expression: str, legend: str
 ) -> None:
-    names = set(NAME.findall(expression))
+    names = asked_in(expression, scraped)
     assert names, title
+    groups = {label.strip() for group in GROUPS.findall(expression) for label in group.split(",")}
+    assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= groups
+
+
+def asked_in(expression: str, scraped: dict[str, set[str]]) -> set[str]:
+    """The names of the metrics in an expression, all of which are scraped, with the labels that it has for them."""
+    names = set(NAME.findall(expression))
     assert names <= scraped.keys()
-    assert {name for name, _ in SELECTOR.findall(expression)} == names, "each is limited to what was chosen above"
+    assert {name for name, _ in SELECTOR.findall(expression)} == names, "each is limited to some servers"
     for name, matchers in SELECTOR.findall(expression):
         asked = {matcher.split("=")[0].strip() for matcher in matchers.split(", ")}
         assert asked <= scraped[name] | BY_PROMETHEUS
     groups = {label.strip() for group in GROUPS.findall(expression) for label in group.split(",")}
-    assert groups <= set.union(*(scraped[name] for name in names)) | BY_PROMETHEUS
-    assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= groups
+    assert groups <= set().union(*(scraped[name] for name in names)) | BY_PROMETHEUS
     # A counter that is not made a rate only says how long the server runs.
     for name in names:
         if name.endswith("_total"):
             assert re.search(rf"(rate|increase)\({name}\{{", expression), name
+    return names
+
+
+def test_what_an_alert_asks_for_is_scraped_and_it_says_what_is_wrong(scraped: dict[str, set[str]]) -> None:
+    assert len({alert["alert"] for alert in alerts()}) == len(alerts())
+    for alert in alerts():
+        assert asked_in(alert["expr"], scraped) or alert["expr"].startswith("up{"), alert["alert"]
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+        assert set(alert["annotations"]) == {"summary", "description"}
+        groups = {label.strip() for group in GROUPS.findall(alert["expr"]) for label in group.split(",")}
+        named = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
+        assert named <= (groups or BY_PROMETHEUS), alert["alert"]
+
+
+@pytest.mark.process
+def test_prometheus_fires_the_alerts_when_it_should() -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool")
+    command = ["promtool", "test", "rules", str(ALERTS.with_name("alerts_test.yaml"))]
+    tested = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_each_figure_of_ours_is_in_a_panel(scraped: dict[str, set[str]]) -> None:

@@ -22,7 +22,7 @@ from tools.floors import EXTRAS, floors, project
 
 MIB: Final = 1_048_576
 ROOT: Final = Path(__file__).parents[1]
-README: Final = ROOT / "README.md"
+UPGRADING: Final = ROOT / "docs" / "production" / "upgrading.md"
 PINS: Final = [Requirement(pin) for pin in floors(project())]
 SAFE: Final = [
     # A few kilobytes of an answer could become hundreds of megabytes of memory.
@@ -105,9 +105,10 @@ def test_the_servers_name_the_parser_of_http_whose_version_matters(extra: str) -
 
 
 @pytest.mark.parametrize("name", ["requests", "urllib3", "certifi"])
-def test_the_readme_names_the_floor(name: str) -> None:
+def test_the_page_of_upgrading_names_the_floor(name: str) -> None:
     (specifier,) = next(pin.specifier for pin in PINS if pin.name == name)
-    assert f"{name} {specifier.version}" in README.read_text(encoding="utf-8").partition("## Support")[2]
+    _, _, libraries = UPGRADING.read_text(encoding="utf-8").partition("## Python and libraries")
+    assert f"{name} {specifier.version}" in libraries
 
 
 @pytest.mark.process

@@ -109,6 +109,21 @@ def test_a_state_directory_that_is_relative_is_never_below_the_working_directory
     assert found is None or Path(found).is_absolute()
 
 
+def test_on_windows_only_a_directory_that_is_named_turns_it_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("FAILPATH_JOURNAL", raising=False)
+    monkeypatch.setattr(report, "_logged", set())
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert [resolved(), resolved(journal="default"), resolved(journal="off")] == [None] * 3
+    [said] = caplog.messages
+    assert "in memory alone" in said
+    assert "FAILPATH_JOURNAL" in said
+    assert resolved(journal=tmp_path / "x") == str(tmp_path / "x")
+    monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path / "y"))
+    assert resolved() == str(tmp_path / "y")
+
+
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_without_a_home_has_none_and_that_is_said_once(tmp_path: Path, server: FaultServer) -> None:

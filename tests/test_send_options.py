@@ -15,6 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, StepRule
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
+from tests.docs.pages import DOCS, read_page
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
 from tests.gateway.requests import JSON, attribute, json_request, json_span
@@ -164,10 +165,11 @@ def test_a_gateway_sends_neither_of_the_processes_whose_spans_it_takes(server: F
     assert SECRET not in all_of(server)
 
 
-def test_the_docs_list_every_field_of_a_record() -> None:
-    page = Path(__file__).parent.parent / "docs" / "security.md"
-    section = page.read_text().split("## What leaves the process")[1].split("\n## ")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+@pytest.mark.parametrize(
+    ("page", "heading"), [("production/security.md", "field"), ("reference/wire-format.md", "field of an event")]
+)
+def test_the_docs_list_every_field_of_a_record(page: str, heading: str) -> None:
+    rows = [cells[0] for cells in read_page(DOCS / page).rows(heading)]
     named = {name for row in rows for name in re.findall(r"`(.*?)`", row)}
     fields = {field.encode_name for field in msgspec.structs.fields(Record)} - {"error", "process"}
     nested = {

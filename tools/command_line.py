@@ -1,4 +1,6 @@
-"""Writes the commands into ``docs/command-line.md``, as the parser has them: ``python -m tools.command_line``.
+"""Write the commands into ``docs/reference/command-line.md``, as the parser has them.
+
+Run it by ``python -m tools.command_line``.
 
 What stands above the mark is written by hand, and stays. ``--check`` writes nothing, and exits with 1 where the page is
 not as the parser has it.
@@ -14,7 +16,7 @@ from typing import Final
 from failpath_otel.cli.command_parser import CommandParser
 from failpath_otel.cli.parser import new_parser
 
-PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "reference" / "command-line.md"
 MARK: Final = "<!-- What follows is made by `python -m tools.command_line`. -->\n"
 
 _NAME: Final = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*|[A-Z]+(?:_[A-Z]+)+)(?![\w`-])")
@@ -91,7 +93,7 @@ def _value(action: argparse.Action) -> str:
 
 def main() -> int:
     """Write the page, or look whether it is as it should be."""
-    arguments = argparse.ArgumentParser(description="Writes the commands into docs/command-line.md.")
+    arguments = argparse.ArgumentParser(description="Writes the commands into docs/reference/command-line.md.")
     arguments.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the page is stale")
     is_check = arguments.parse_args().check
     before = PAGE.read_text(encoding="utf-8")

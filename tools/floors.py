@@ -37,8 +37,13 @@ def floors(project: dict[str, Any]) -> list[str]:
 
 def project() -> dict[str, Any]:
     """Return the project table of pyproject.toml."""
-    named: dict[str, Any] = tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))["project"]
+    named: dict[str, Any] = pyproject()["project"]
     return named
+
+
+def pyproject() -> dict[str, Any]:
+    """Return pyproject.toml."""
+    return tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

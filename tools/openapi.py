@@ -1,4 +1,4 @@
-"""Writes `docs/openapi.json`: what the local receiver serves under `/api/openapi.json`.
+"""Writes `docs/reference/openapi.json`: what the local receiver serves under `/api/openapi.json`.
 
 `python -m tools.openapi`
 """
@@ -10,7 +10,7 @@ from typing import Final
 from failpath_otel.local.api.openapi.document import document
 from failpath_otel.local.api.openapi.operations import OPERATIONS
 
-FILE: Final = Path(__file__).parent.parent / "docs" / "openapi.json"
+FILE: Final = Path(__file__).parent.parent / "docs" / "reference" / "openapi.json"
 
 
 def main() -> None:

@@ -2,18 +2,20 @@
 
     python tools/screenshots.py [DIRECTORY]
 
-The receiver has the sample, and logs of the run whose picture is taken. Each view is taken light and dark. Needs
-Debian's Chromium and the extra ``dev``.
+The receiver has the sample, logs of the run whose picture is taken, and a run whose process is killed for its picture.
+Each view is taken light and dark. Needs Debian's Chromium and the extra ``dev``.
 """
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -33,6 +35,9 @@ LINES: Final = (
     (0.60, 13, "no carrier has a route to depot south-3, whose table is from yesterday"),
 )
 """Logs of the step: seconds after its start, severity, text."""
+
+KILLED: Final = "order-1042"
+"""The run whose process is killed in a step."""
 
 WIDTH: Final = 1280
 SCALE: Final = 1.5
@@ -59,6 +64,7 @@ def main() -> None:
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="failpath-screenshots-")))
         url = stack.enter_context(receiver(temporary))
+        kill_in_a_step(url, temporary)
         ask(url, "/api/page/sample", "POST")
         run = failed_run(url)
         send_logs(url, run)
@@ -80,6 +86,7 @@ def views(run: dict[str, Any]) -> dict[str, tuple[str, int, str]]:
         "flow": (f"/flows/{FLOW}", 1055, "node"),
         "run": (f"/runs/{of_run}&step={STEP}&attempt=1", 1080, "log"),
         "compare": (f"/compare/{of_run}", 700, "compare-step"),
+        "gone": (f"/runs/{KILLED}?flow=checkout&step=charge-card&attempt=1", 720, "panel"),
     }
 
 
@@ -103,6 +110,30 @@ def take(
     page.evaluate(WITHOUT_HOST, socket.gethostname())
     page.screenshot(path=path, animations="disabled", caret="hide")
     context.close()
+
+
+def kill_in_a_step(url: str, temporary: Path) -> None:
+    """Run a checkout that waits for its bank, and kill it when the receiver shows that step as running."""
+    variables = {
+        **os.environ,
+        "FAILPATH_PROJECT_KEY": "fp_project_pictures",
+        "FAILPATH_DEV_ENDPOINT": url,
+        "FAILPATH_JOURNAL": str(temporary / "journal"),
+    }
+    command = [sys.executable, str(ROOT / "examples" / "checkout.py"), "--slow-bank", "--run-id", KILLED]
+    with subprocess.Popen(command, env=variables) as process:
+        until = time.monotonic() + DEADLINE
+        while "charge-card" not in {step["stepKey"] for run in newest(url) for step in run["steps"]}:
+            if time.monotonic() > until:
+                sys.exit("The step that was to be killed has not begun.")
+            time.sleep(0.05)
+        process.kill()
+
+
+def newest(url: str) -> list[dict[str, Any]]:
+    """Return the newest runs, as scripts get them."""
+    runs: list[dict[str, Any]] = ask(url, "/api/runs")["runs"]
+    return runs
 
 
 def failed_run(url: str) -> dict[str, Any]:

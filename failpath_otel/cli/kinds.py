@@ -14,6 +14,7 @@ from failpath_otel.addresses import LOOPBACK
 _T = TypeVar("_T")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+_LONGEST_SECRET: Final = 4096
 _LONGEST_SECONDS: Final = 36_500 * 86_400
 
 
@@ -83,6 +84,22 @@ def token(text: str) -> str:
         return text
     msg = "expected at least 8 letters, digits and signs of ASCII, without spaces"
     raise argparse.ArgumentTypeError(msg)
+
+
+def secret(text: str) -> str:
+    """Return what a file has, such as a Docker secret or a credential of systemd, without white space around it."""
+    try:
+        with Path(text).open(encoding="utf-8") as opened:
+            content = opened.read(_LONGEST_SECRET).strip()
+    except (OSError, ValueError) as error:
+        # A text that is not UTF-8 is not repeated: it may be a secret.
+        reason = error.strerror if isinstance(error, OSError) else "expected UTF-8"
+        msg = f"cannot read {text!r}: {reason}"
+        raise argparse.ArgumentTypeError(msg) from None
+    if not content:
+        msg = f"the file {text!r} is empty"
+        raise argparse.ArgumentTypeError(msg)
+    return content
 
 
 def file(text: str) -> Path:

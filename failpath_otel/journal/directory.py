@@ -1,6 +1,7 @@
 """The directory of one process's journal, and the lock that shows that the process lives (decision 0014)."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -8,15 +9,11 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
+from failpath_otel.journal.files import port
+from failpath_otel.journal.files.file_system import Folder
 from failpath_otel.runtime.descriptors import OwnedFd
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RLock
-
-if sys.platform != "win32":
-    import fcntl
-
-# Compared by name, because eventlet replaces `os.open`.
-_LOCKS: Final = sys.platform != "win32" and "open" in {each.__name__ for each in os.supports_dir_fd}
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
@@ -35,32 +32,25 @@ _ABANDONED_SECONDS: Final = 60.0
 _TRIES: Final = 3
 """A process whose clock is ahead may delete a directory that is being created, as if it had been abandoned."""
 
-_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
-_DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
-_FILE: Final[int] = os.O_RDWR | _NO_LINK
-_AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""Do not block on whatever file has the name by the time it is opened."""
-
 
 class UnusableError(OSError):
     """A place where no journal can be; the message says why."""
 
 
-def open_base(path: str, *, create: bool) -> int:
+def open_base(path: str, *, create: bool) -> Folder:
     """Open the directory that holds the journals of all processes.
 
     Raises:
         OSError: it does not exist, cannot be created, is a symbolic link, or belongs to another user.
     """
-    if not _LOCKS:
+    if not port.file_system.is_usable():
         raise UnusableError("this platform has no locks for it")
     if create:
         _make_private(path)
-    base = os.open(path, _DIRECTORY)
-    owner = os.fstat(base).st_uid
+    base = port.file_system.open_folder(path)
     # Root can read everything anyway, and owns the volumes of a container.
-    if owner not in {0, os.geteuid()}:
-        os.close(base)
+    if base.is_of_others(or_of_root=True):
+        base.close()
         raise UnusableError("it belongs to another user")
     return base
 
@@ -88,7 +78,7 @@ class _LockedDirectories:
         self.lock = RLock()
         self.directories: set[LockedDirectory] = set()
         after_fork_in_child(self.close)
-        if hasattr(os, "register_at_fork"):
+        if sys.platform != "win32" and hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
 
     def _lock(self) -> None:
@@ -107,10 +97,10 @@ class _LockedDirectories:
 class LockedDirectory:
     """A journal's directory that this process has locked: its own, or that of a process that has ended."""
 
-    def __init__(self, base: OwnedFd, name: str, directory: OwnedFd, lock: OwnedFd) -> None:
+    def __init__(self, base: Folder, name: str, folder: Folder, lock: OwnedFd) -> None:
         self._base: Final = base
         self._lock: Final = lock
-        self.fd: Final = directory
+        self.folder: Final = folder
         self.name: Final = name
         _locked.directories.add(self)
 
@@ -129,54 +119,56 @@ class LockedDirectory:
     @classmethod
     def _create(cls, path: str, binding: str) -> "LockedDirectory":
         with _locked.lock, contextlib.ExitStack() as undo:
-            owned_base = OwnedFd(open_base(path, create=True))
-            undo.callback(owned_base.close)
-            base = owned_base.number
+            base = open_base(path, create=True)
+            undo.callback(base.close)
             # Not `random`, which the application may have seeded alike in each of its processes.
             token = os.urandom(6).hex()
-            unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
-            os.mkdir(unfinished, 0o700, dir_fd=base)
-            undo.callback(_quietly_rmdir, unfinished, base)
-            directory = OwnedFd(os.open(unfinished, _DIRECTORY, dir_fd=base))
-            undo.callback(directory.close)
-            lock = OwnedFd(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
+            name = f"{_VERSION}.{binding}.{os.getpid()}.{token}"
+            # Where it could not be renamed with an open file in it, another process may lock it first: see `create`.
+            begun = _NEW + token if port.file_system.moves_open_files else name
+            base.make_folder(begun)
+            undo.callback(_quietly_rmdir, begun, base)
+            folder = base.folder(begun)
+            undo.callback(folder.close)
+            lock = OwnedFd(folder.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            undo.callback(_quietly_unlink, _LOCK, folder)
             undo.callback(lock.close)
-            undo.callback(_quietly_unlink, _LOCK, directory)
-            fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(unfinished, name, src_dir_fd=base, dst_dir_fd=base)
-            made = cls(owned_base, name, directory, lock)
+            if not port.file_system.try_lock(lock.number):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            if begun != name:
+                base.rename(begun, name)
+            made = cls(base, name, folder, lock)
             undo.pop_all()
             return made
 
     @classmethod
-    def try_lock(cls, base: int, name: str) -> "LockedDirectory | None":
+    def try_lock(cls, base: Folder, name: str) -> "LockedDirectory | None":
         """Lock the directory *name* if its process has ended; return ``None`` if it lives or another process was first.
 
         Raises:
             OSError: it cannot be opened, is a symbolic link, or belongs to another user.
         """
         with _locked.lock, contextlib.ExitStack() as undo:
-            directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
-            undo.callback(directory.close)
-            if os.fstat(directory.number).st_uid != os.geteuid():
+            folder = base.folder(name)
+            undo.callback(folder.close)
+            if folder.is_of_others(or_of_root=False):
                 raise UnusableError("it belongs to another user")
             try:
-                lock = OwnedFd(_open_regular(_LOCK, directory.number, "its lock"))
+                lock = OwnedFd(_open_regular(_LOCK, folder, "its lock"))
             except FileNotFoundError:
                 # Another process emptied it and was killed before it removed it. `rmdir` deletes no file.
-                _quietly_rmdir(name, base)
+                if port.file_system.moves_open_files or _is_abandoned(base, name):
+                    _quietly_rmdir(name, base)
                 return None
             undo.callback(lock.close)
-            try:
-                fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not port.file_system.try_lock(lock.number):
                 return None
             # Another process may have removed it between the opening and the locking.
             if not _is_same_file(lock.number, f"{name}/{_LOCK}", base):
                 return None
-            own_base = OwnedFd(os.dup(base))
+            own_base = base.opened_again()
             undo.callback(own_base.close)
-            made = cls(own_base, name, directory, lock)
+            made = cls(own_base, name, folder, lock)
             undo.pop_all()
             return made
 
@@ -187,19 +179,10 @@ class LockedDirectory:
         """
         self.close()
         with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
-            base = OwnedFd(open_base(path, create=False))
+            base = open_base(path, create=False)
             undo.callback(base.close)
-            return LockedDirectory.try_lock(base.number, self.name)
+            return LockedDirectory.try_lock(base, self.name)
         return None
-
-    @property
-    def descriptor(self) -> int:
-        """The descriptor of the directory.
-
-        Raises:
-            OSError: other code has closed it.
-        """
-        return self.fd.number
 
     @property
     def has_version_1(self) -> bool:
@@ -208,7 +191,7 @@ class LockedDirectory:
 
     def is_intact(self) -> bool:
         """Return whether its descriptors are still open; closing the lock's descriptor would have released the lock."""
-        return self._lock.is_valid() and self.fd.is_valid() and self._base.is_valid()
+        return self._lock.is_valid() and self.folder.is_valid() and self._base.is_valid()
 
     def exists(self) -> bool:
         """Return ``False`` if the directory was deleted, and ``True`` where that is unknown."""
@@ -219,11 +202,11 @@ class LockedDirectory:
 
     def modified_at(self, name: str) -> float:
         """Return when the file *name* was modified, in seconds since the epoch."""
-        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
+        return self.folder.status(name).st_mtime
 
     def new_file(self, name: str) -> int:
         """Create and open the file *name*."""
-        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.descriptor)
+        return self.folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     def open_file(self, name: str) -> int:
         """Open the existing file *name*.
@@ -231,16 +214,16 @@ class LockedDirectory:
         Raises:
             OSError: it cannot be opened, or is no regular file.
         """
-        return _open_regular(name, self.descriptor, "it")
+        return _open_regular(name, self.folder, "it")
 
     def delete(self, name: str) -> None:
         """Delete the file *name*; ignore errors."""
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=self.descriptor)
+            self.folder.delete(name)
 
     def files(self) -> list[str]:
         """Return the sorted names of the files, without the lock."""
-        return sorted(name for name in os.listdir(self.descriptor) if name != _LOCK)  # noqa: PTH208 - a descriptor
+        return sorted(name for name in self.folder.names() if name != _LOCK)
 
     def delete_files(self, *endings: str) -> None:
         """Delete the files whose names have one of these endings."""
@@ -259,8 +242,10 @@ class LockedDirectory:
         with contextlib.suppress(OSError):
             is_empty = not self.files()
             if is_empty:
+                if not port.file_system.moves_open_files:
+                    self._lock.close()  # or it could not be deleted; who locks it now finds nothing, and deletes it
                 self.delete(_LOCK)
-                os.rmdir(self.name, dir_fd=self._base.number)
+                self._base.remove_folder(self.name)
         self.close()
         return is_empty
 
@@ -268,7 +253,7 @@ class LockedDirectory:
         """Close the descriptors without unlocking: a forked child must not release its parent's lock."""
         if self in _locked.directories:
             _locked.directories.discard(self)
-            for owned in (self.fd, self._base, self._lock):
+            for owned in (self.folder, self._base, self._lock):
                 owned.close()
 
 
@@ -280,9 +265,9 @@ def is_version_1(name: str) -> bool:
     return name.startswith(_VERSION_1)
 
 
-def list_journals(base: int) -> Iterator[tuple[str, str]]:
+def list_journals(base: Folder) -> Iterator[tuple[str, str]]:
     """Yield the name and binding of each journal below an open base; delete directories that were never completed."""
-    for name in sorted(os.listdir(base)):
+    for name in sorted(base.names()):
         version, _, rest = name.partition(".")
         if version in _KNOWN and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
             yield name, rest.partition(".")[0]
@@ -291,8 +276,12 @@ def list_journals(base: int) -> Iterator[tuple[str, str]]:
                 _remove_abandoned(base, name)
 
 
-def _remove_abandoned(base: int, name: str) -> None:
-    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _ABANDONED_SECONDS:
+def _is_abandoned(base: Folder, name: str) -> bool:
+    return time() - base.status(name).st_mtime > _ABANDONED_SECONDS
+
+
+def _remove_abandoned(base: Folder, name: str) -> None:
+    if _is_abandoned(base, name):
         found = LockedDirectory.try_lock(base, name)
         if found is not None:
             found.remove()
@@ -300,30 +289,30 @@ def _remove_abandoned(base: int, name: str) -> None:
             _quietly_rmdir(name, base)
 
 
-def _open_regular(name: str, directory: int, what: str) -> int:
+def _open_regular(name: str, folder: Folder, what: str) -> int:
     # Checked before as well: opening a device may block or have effects.
-    if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-        opened = os.open(name, _FILE | _AT_ONCE, dir_fd=directory)
+    if stat.S_ISREG(folder.status(name).st_mode):
+        opened = folder.open(name, os.O_RDWR)
         if stat.S_ISREG(os.fstat(opened).st_mode):
             return opened
         os.close(opened)
     raise UnusableError(f"{what} is no regular file")
 
 
-def _is_same_file(descriptor: int, path: str, base: int) -> bool:
+def _is_same_file(descriptor: int, path: str, base: Folder) -> bool:
     try:
-        there = os.stat(path, dir_fd=base, follow_symlinks=False)
+        there = base.status(path)
     except FileNotFoundError:
         return False
     here = os.fstat(descriptor)
     return stat.S_ISREG(there.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _quietly_unlink(name: str, directory: OwnedFd) -> None:
+def _quietly_unlink(name: str, folder: Folder) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=directory.number)
+        folder.delete(name)
 
 
-def _quietly_rmdir(name: str, base: int) -> None:
+def _quietly_rmdir(name: str, base: Folder) -> None:
     with contextlib.suppress(OSError):
-        os.rmdir(name, dir_fd=base)
+        base.remove_folder(name)

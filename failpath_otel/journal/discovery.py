@@ -1,7 +1,6 @@
 """Find the journals of processes that have ended (orphans)."""
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from time import time
@@ -9,10 +8,10 @@ from time import time
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import LockedDirectory, list_journals, open_base
+from failpath_otel.journal.files.file_system import Folder
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.reader import TRANSIENT_ERRORS
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.descriptors import OwnedFd
 
 OnDeleted = Callable[[str, int], object]
 """Called with a reason, ``too_old`` or ``journal_full``, and the number of records that were deleted unread."""
@@ -41,18 +40,18 @@ def lock_orphans(
         OSError: *path* cannot be read or is no place for journals; not if it does not exist.
     """
     try:
-        base = OwnedFd(open_base(path, create=False))
+        base = open_base(path, create=False)
     except FileNotFoundError:
         return []
     found: list[Orphan] = []
     try:
-        for name, bound_to in list(list_journals(base.number)):
+        for name, bound_to in list(list_journals(base)):
             if binding in {None, bound_to}:
-                orphan = try_lock_orphan(base.number, name) if len(found) < limit and name not in excluded else None
+                orphan = try_lock_orphan(base, name) if len(found) < limit and name not in excluded else None
                 if orphan is not None:
                     found.append(orphan)
-            elif tidy and _age(base.number, name) > limits.MAX_AGE_SECONDS:
-                _delete_if_expired(base.number, name, on_deleted)
+            elif tidy and _age(base, name) > limits.MAX_AGE_SECONDS:
+                _delete_if_expired(base, name, on_deleted)
     finally:
         base.close()
     return found
@@ -74,12 +73,12 @@ def count_records(path: str, binding: str | None) -> int:
 def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
     """Yield each orphan, locked until the next one is asked for."""
     try:
-        base = OwnedFd(open_base(path, create=False))
+        base = open_base(path, create=False)
     except OSError:
         return
     try:
-        for name, bound_to in list_journals(base.number):
-            orphan = try_lock_orphan(base.number, name)
+        for name, bound_to in list_journals(base):
+            orphan = try_lock_orphan(base, name)
             if orphan is not None:
                 try:
                     yield orphan, bound_to
@@ -89,7 +88,7 @@ def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
         base.close()
 
 
-def try_lock_orphan(base: int, name: str) -> Orphan | None:
+def try_lock_orphan(base: Folder, name: str) -> Orphan | None:
     """Lock a journal if its process has ended and no other process has locked it; log an obstacle once, never raise."""
     directory = None
     try:
@@ -105,14 +104,14 @@ def try_lock_orphan(base: int, name: str) -> Orphan | None:
         return None
 
 
-def _age(base: int, name: str) -> float:
+def _age(base: Folder, name: str) -> float:
     """Return the seconds since a file was created or deleted in the directory; 0 if unknown."""
     with contextlib.suppress(OSError):
-        return time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime
+        return time() - base.status(name).st_mtime
     return 0.0
 
 
-def _delete_if_expired(base: int, name: str, on_deleted: OnDeleted) -> None:
+def _delete_if_expired(base: Folder, name: str, on_deleted: OnDeleted) -> None:
     """Delete a journal whose last record is too old by a clock that can be trusted."""
     orphan = try_lock_orphan(base, name) if machine_clock.is_trusted() else None
     if orphan is None:

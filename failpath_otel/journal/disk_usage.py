@@ -1,17 +1,14 @@
 """Limits on the disk space that all journals of a directory take together."""
 
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.directory import list_journals, open_base
 from failpath_otel.journal.discovery import OnDeleted, delete_unread, try_lock_orphan
-from failpath_otel.runtime.descriptors import OwnedFd
-
-_ST_BLOCK_BYTES: Final = 512
-"""Unit of ``st_blocks`` on every file system."""
+from failpath_otel.journal.files import port
+from failpath_otel.journal.files.file_system import Folder
 
 _ORPHANS_PART: Final = 4
 """Orphans keep a quarter of the space, however much the journals of living processes take."""
@@ -38,11 +35,10 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
         OSError: *path* cannot be read or is no place for journals; not if it does not exist.
     """
     try:
-        owned = OwnedFd(open_base(path, create=False))
+        base = open_base(path, create=False)
     except FileNotFoundError:
         return
     try:
-        base = owned.number
         max_bytes = max_total_bytes(base)
         journals = list(list_journals(base))
         largest = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
@@ -56,30 +52,26 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
         kept = {name for name, bound_to in journals if binding is not None and bound_to == binding}
         _delete_oldest(base, orphans, max(max_bytes - used_by_living, max_bytes // _ORPHANS_PART), on_deleted, kept)
     finally:
-        owned.close()
+        base.close()
 
 
-def max_total_bytes(base: int) -> int:
+def max_total_bytes(base: Folder) -> int:
     """Return how many bytes all journals below an open base may take."""
-    system = os.fstatvfs(base)
-    return min(limits.MAX_JOURNALS_BYTES, int(system.f_blocks * system.f_frsize * limits.MAX_JOURNALS_SHARE))
+    return min(limits.MAX_JOURNALS_BYTES, int(base.total_bytes() * limits.MAX_JOURNALS_SHARE))
 
 
-def _bytes_used(base: int, name: str) -> int:
+def _bytes_used(base: Folder, name: str) -> int:
     """Return the disk space of a journal's files, whatever their length; 0 if unknown."""
     with contextlib.suppress(OSError):
-        directory = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
+        folder = base.folder(name)
         try:
-            descriptor = directory.number
-            names = os.listdir(descriptor)  # noqa: PTH208 - a descriptor
-            blocks = (os.stat(each, dir_fd=descriptor, follow_symlinks=False).st_blocks for each in names)
-            return sum(blocks) * _ST_BLOCK_BYTES
+            return sum(port.file_system.bytes_on_disk(folder.status(each)) for each in folder.names())
         finally:
-            directory.close()
+            folder.close()
     return 0
 
 
-def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
+def _trim_and_measure(base: Folder, name: str) -> _OrphanUsage | None:
     """Trim an orphan and return what it takes; ``None`` if its process lives or it has no records."""
     orphan = try_lock_orphan(base, name)
     if orphan is None:
@@ -93,7 +85,7 @@ def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
 
 
 def _delete_oldest(
-    base: int, orphans: list[_OrphanUsage], max_bytes: int, on_deleted: OnDeleted, kept: set[str]
+    base: Folder, orphans: list[_OrphanUsage], max_bytes: int, on_deleted: OnDeleted, kept: set[str]
 ) -> None:
     used = sum(each.bytes_used for each in orphans)
     count = len(orphans)

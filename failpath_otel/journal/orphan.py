@@ -39,7 +39,7 @@ class Orphan(SegmentReader):
         for name in directory.files():
             if name.endswith(SUFFIX):
                 # Opened when it is read: there may be many, and the application needs descriptors.
-                segment = Segment(directory.fd, name, CLOSED, version_1=directory.has_version_1)
+                segment = Segment(directory.folder, name, CLOSED, version_1=directory.has_version_1)
                 segment.last = 0  # its process has ended
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
@@ -162,7 +162,7 @@ class Orphan(SegmentReader):
     def _count(self, segment: Segment) -> int:
         """Return how many records of a segment were not taken yet."""
         reader = Segment(
-            self._directory.fd,
+            self._directory.folder,
             segment.name,
             self._directory.open_file(segment.name),
             version_1=self._directory.has_version_1,

@@ -55,7 +55,7 @@ class SegmentReader(ABC):
     def _change_directory(self, directory: LockedDirectory) -> None:
         """Reopen the files in a directory that was locked again after descriptors were closed."""
         for segment in {*self._unconfirmed, *self._unread}:
-            segment.change_directory(directory.fd)
+            segment.change_folder(directory.folder)
             if segment.confirmed:
                 with contextlib.suppress(OSError):
                     segment.descriptor = directory.open_file(segment.name)

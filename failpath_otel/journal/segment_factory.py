@@ -85,9 +85,10 @@ class SegmentFactory:
 
     def log_pending(self, path: str) -> None:
         """Log why the journal in ``path`` is not mapped; not under a lock."""
-        if self.not_mapped_because is not None:
+        error = self.not_mapped_because
+        if error is not None:
             text = "Failpath: the journal in %s is written by system calls: %s."
-            warn_once("plain journal", text, path, self.not_mapped_because)
+            warn_once("plain journal", text, path, getattr(error, "strerror", None) or error)
 
     @staticmethod
     def _close(segment: Segment, writer: Writer) -> None:
@@ -99,7 +100,7 @@ class SegmentFactory:
 
     def _new(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
         name = self._next_name()
-        segment = Segment(directory.fd, name, directory.new_file(name))
+        segment = Segment(directory.folder, name, directory.new_file(name))
         try:
             return segment, self._new_writer(segment)
         except BaseException:  # or Ctrl-C

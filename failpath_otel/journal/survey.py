@@ -2,16 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import Final
 
 from failpath_otel.journal.directory import LockedDirectory, is_version_1, list_journals, open_base
+from failpath_otel.journal.files.file_system import Folder
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.segments.segment import SUFFIX, Segment
 from failpath_otel.journal.segments.unread import count_unread
-from failpath_otel.runtime.descriptors import OwnedFd
-
-_DIRECTORY: Final[int] = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_FILE: Final[int] = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +42,15 @@ def survey_journals(path: str) -> list[SurveyedJournal]:
     Raises:
         OSError: *path* does not exist, cannot be read, or is no place for journals.
     """
-    base = OwnedFd(open_base(path, create=False))
+    base = open_base(path, create=False)
     try:
-        found = [_look_at(base.number, name, binding) for name, binding in list(list_journals(base.number))]
+        found = [_look_at(base, name, binding) for name, binding in list(list_journals(base))]
         return [journal for journal in found if journal is not None]
     finally:
         base.close()
 
 
-def _look_at(base: int, name: str, binding: str) -> SurveyedJournal | None:
+def _look_at(base: Folder, name: str, binding: str) -> SurveyedJournal | None:
     """Return a journal; ``None`` if it was deleted meanwhile."""
     pid = _number(name.split(".")[2])
     lives = False
@@ -76,22 +72,22 @@ def _look_at(base: int, name: str, binding: str) -> SurveyedJournal | None:
         return SurveyedJournal(name, binding, pid, lives, obstacle=error.strerror or str(error))
 
 
-def _count_held(base: int, name: str) -> int:
+def _count_held(base: Folder, name: str) -> int:
     """Return how many records wait in a journal that another process writes or reads at this moment."""
-    directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
+    folder = base.folder(name)
     try:
-        names = [each for each in os.listdir(directory.number) if each.endswith(SUFFIX)]  # noqa: PTH208 - a descriptor
-        return sum(_count_file(directory, each, version_1=is_version_1(name)) for each in names)
+        names = [each for each in folder.names() if each.endswith(SUFFIX)]
+        return sum(_count_file(folder, each, version_1=is_version_1(name)) for each in names)
     finally:
-        directory.close()
+        folder.close()
 
 
-def _count_file(directory: OwnedFd, name: str, *, version_1: bool) -> int:
+def _count_file(folder: Folder, name: str, *, version_1: bool) -> int:
     try:
-        descriptor = os.open(name, _FILE, dir_fd=directory.number)
+        descriptor = folder.open(name, os.O_RDONLY)
     except FileNotFoundError:  # delivered meanwhile
         return 0
-    segment = Segment(directory, name, descriptor, version_1=version_1)
+    segment = Segment(folder, name, descriptor, version_1=version_1)
     try:
         return count_unread(segment) if segment.read_header() else 0
     finally:

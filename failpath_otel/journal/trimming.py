@@ -7,14 +7,12 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.files import port
 from failpath_otel.journal.segments.segment import SPARE, Segment
 from failpath_otel.runtime.descriptors import OwnedFd
 
 _FILE_SYSTEM_BLOCK: Final = 4_096
 """Usual block size; trimming less than a block frees nothing."""
-
-_ST_BLOCK_BYTES: Final = 512
-"""Unit of ``st_blocks`` on every file system."""
 
 
 def trim(directory: LockedDirectory, name: str) -> None:
@@ -31,20 +29,20 @@ def trim(directory: LockedDirectory, name: str) -> None:
         source = owned.number
         status = os.fstat(source)
         size = status.st_size
-        room = min(status.st_blocks * _ST_BLOCK_BYTES, size)
+        room = min(port.file_system.bytes_on_disk(status), size)
         if size > limits.JOURNAL_SEGMENT_BYTES:
             return
-        if os.pread(source, _FILE_SYSTEM_BLOCK, max(size - _FILE_SYSTEM_BLOCK, 0)).strip(b"\0"):
+        if port.file_system.read_at(source, _FILE_SYSTEM_BLOCK, max(size - _FILE_SYSTEM_BLOCK, 0)).strip(b"\0"):
             return
-        written = os.pread(source, size, 0)
+        written = port.file_system.read_at(source, size, 0)
         # Whole blocks take no more space, and are unchanged.
         end = -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK
-        if end < room:
-            _replace(directory, name, written[:end], status)
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), name) from error
     finally:
         owned.close()
+    if end < room:
+        _replace(directory, name, written[:end], status)
 
 
 def trim_open(directory: LockedDirectory, segment: Segment) -> None:
@@ -56,16 +54,17 @@ def trim_open(directory: LockedDirectory, segment: Segment) -> None:
 
 
 def _replace(directory: LockedDirectory, name: str, content: bytes, status: os.stat_result) -> None:
-    descriptor = directory.descriptor
-    times = os.fstat(descriptor)
+    folder = directory.folder
+    times = folder.times()
     copy = OwnedFd(directory.new_file(SPARE))
     try:
-        if os.pwrite(copy.number, content, 0) < len(content):
+        if port.file_system.write_at(copy.number, content, 0) < len(content):
             return
+        copy.close()
         # Keep the times: the file's show the last write, the directory's the age of the journal.
-        os.utime(copy.number, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.rename(SPARE, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        folder.set_times((status.st_atime_ns, status.st_mtime_ns), SPARE)
+        folder.rename(SPARE, name)
     finally:
         copy.close()
         directory.delete(SPARE)
-        os.utime(descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))
+        folder.set_times(times)

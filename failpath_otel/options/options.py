@@ -1,6 +1,7 @@
 """The options of delivery: from the keyword, else the environment, else the default."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -156,7 +157,14 @@ class Options:
 
 
 def default_journal() -> str | None:
-    """Return the journal directory of this user, existing or not; ``None`` if there can be none."""
+    """Return the journal directory of this user, existing or not; ``None`` if there can be none, and on Windows."""
+    if sys.platform == "win32":
+        warn_once(
+            "journal",
+            "Failpath: records wait in memory alone: on Windows, the journal has to be turned on. To have one, name a "
+            "directory by FAILPATH_JOURNAL; to do without it, set that to off.",
+        )
+        return None
     # Imported on use: a named directory does not need it (decision 0005).
     from platformdirs import user_state_path  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from typing import cast
 
 import msgspec
@@ -35,6 +36,8 @@ def start_time(pid: int) -> str | None:
     Linux counts it in clock ticks since boot (proc(5), ``/proc/pid/stat`` field 22), and the boot in whole seconds
     (``btime`` in ``/proc/stat``), so the same process always gives the same text within one boot.
     """
+    if sys.platform == "win32":
+        return None
     # Imported on use: nothing else needs pathlib before there is a connection (decision 0005).
     from pathlib import Path  # noqa: PLC0415
 

@@ -16,6 +16,16 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel")
     """The exception of an ``error`` record: ``name`` is the class of the exception, ``message`` its text.
 
     ``stack`` is set only with ``capture_stack``.
+
+    Example:
+        >>> from failpath_otel.testing import MockFailpath
+        >>> failpath = MockFailpath()
+        >>> try:
+        ...     with failpath.run("checkout", run_id="order-17").step("charge-card"):
+        ...         raise ValueError("card declined")
+        ... except ValueError:
+        ...     failpath.events[-1].error
+        ErrorInfo(name='ValueError', message='card declined', stack=None)
     """
 
     name: str
@@ -42,6 +52,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
     been scrubbed. ``started_at`` and ``duration_ms`` are set on a terminal record that had a start, ``error`` on an
     ``error`` record, ``process`` unless ``send_process`` is off, ``parent_span_id`` where the step ran inside another
     step of its run: the span of the nearest one.
+
+    Example:
+        >>> from failpath_otel.testing import MockFailpath
+        >>> failpath = MockFailpath()
+        >>> failpath.run("checkout", run_id="order-17", metadata={"items": 2}).skip("send-receipt-email")
+        >>> [record] = failpath.events
+        >>> record.flow_key, record.run_id, record.step_key, record.status, record.metadata
+        ('checkout', 'order-17', 'send-receipt-email', 'skipped', {'items': 2})
     """
 
     id: str
@@ -60,7 +78,16 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
     parent_span_id: str | None = None
 
     def to_json(self) -> bytes:
-        """Encode the record as one JSON object of the wire contract."""
+        """Encode the record as one JSON object of the wire contract.
+
+        Example:
+            >>> import json
+            >>> from failpath_otel.testing import MockFailpath
+            >>> failpath = MockFailpath()
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
+            >>> json.loads(failpath.events[0].to_json())["stepKey"]
+            'send-receipt-email'
+        """
         return encode_json(self)
 
 

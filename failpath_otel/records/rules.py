@@ -83,7 +83,7 @@ class StepRule:
         """Return the rules that come with the package for the spans of one library.
 
         Args:
-            name: such as ``"django"`` or ``"celery"``; ``docs/rules.md`` lists them.
+            name: such as ``"django"`` or ``"celery"``; ``docs/reference/presets.md`` lists them.
             flow: the flow of all these rules, in place of their own; it can be a template of attributes.
             run_id: the same for the run id.
             max_keys: that of each of these rules, in place of its own.
@@ -91,6 +91,12 @@ class StepRule:
         Raises:
             ConfigurationError: there is no such preset, or ``flow``, ``run_id`` or ``max_keys`` cannot be that of a
                 rule.
+
+        Example:
+            >>> from failpath_otel import StepRule
+            >>> rules = [*StepRule.preset("django", flow="shop"), *StepRule.preset("celery", flow="shop")]
+            >>> {rule.flow for rule in rules}
+            {'shop'}
         """
         from failpath_otel.records.presets import preset_rules  # noqa: PLC0415 - it makes rules
 

@@ -211,7 +211,7 @@ def states_outcome(span: ReadableSpan) -> bool:
 
 
 def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
-    """Return the outcome by events, attributes or status of the span, in this order, as ``docs/rules.md`` defines it.
+    """Return the outcome by events, attributes or status of the span, in the order of ``docs/guides/rules.md``.
 
     ``None`` for a ``running`` record that was made by hand.
     """

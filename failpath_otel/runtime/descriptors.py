@@ -3,7 +3,11 @@
 import contextlib
 import errno
 import os
+import sys
 from typing import Final
+
+SOCKETS_ARE_FILES: Final = sys.platform != "win32"
+"""Whether a socket has a number among those of files."""
 
 
 class OwnedFd:

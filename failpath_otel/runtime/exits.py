@@ -46,7 +46,9 @@ class AbruptExit:
         """Return the seconds that the end of a run may wait now, ending before the alarm of a time limit; 0: none."""
         life = monotonic() - self._began
         left = limits.RUN_END_TIMEOUT + limits.RUN_END_SHARE * life - self._spent
-        alarm = signal.getitimer(signal.ITIMER_REAL)[0] if hasattr(signal, "getitimer") else 0.0
+        alarm = 0.0
+        if sys.platform != "win32" and hasattr(signal, "getitimer"):
+            alarm = signal.getitimer(signal.ITIMER_REAL)[0]
         if alarm:
             left = min(left, alarm - _ALARM_MARGIN)
         return min(max(left, 0.0), limits.RUN_END_TIMEOUT)

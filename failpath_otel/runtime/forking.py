@@ -1,6 +1,7 @@
 """What follows a fork: one hook for the whole package, because Python cannot unregister a hook."""
 
 import os
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +43,7 @@ def _run(methods: _Methods, what: str) -> None:
                 exception_once(what)
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32" and hasattr(os, "register_at_fork"):
     os.register_at_fork(
         after_in_child=lambda: _run(_in_child, "beginning anew in a forked child"),
         after_in_parent=lambda: _run(_in_parent, "looking after a forked child"),

@@ -1,7 +1,7 @@
 """Where servers listen: sockets, and the URLs by which senders reach them."""
 
-import os
 import socket
+import sys
 from ipaddress import ip_address
 from typing import Final
 
@@ -29,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     # Named, because asyncio sends without delay only on sockets that say that they are of TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":
+        if sys.platform != "win32":
             # A port that was just closed is free; on Windows the option would take a port in use.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

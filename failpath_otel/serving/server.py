@@ -152,9 +152,8 @@ def _short_handshakes() -> Generator[None, None, None]:
 
 def allow_many_connections() -> None:
     """Raise the limit of open files to the hard one: each connection is a file, and so is each of the journal."""
-    if sys.platform == "win32":
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # macOS accepts less than it reports
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if sys.platform != "win32":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            with contextlib.suppress(ValueError, OSError):  # macOS accepts less than it reports
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

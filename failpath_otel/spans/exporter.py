@@ -56,6 +56,13 @@ class FailpathSpanExporter(SpanExporter):
 
         Returns:
             ``SUCCESS`` if every record was delivered or there was none, else ``FAILURE``.
+
+        Example:
+            >>> from failpath_otel import FailpathSpanExporter
+            >>> exporter = FailpathSpanExporter(project_key="fp_project_xxx")
+            >>> exporter.export([])  # a batch processor passes spans that have ended
+            <SpanExportResult.SUCCESS: 0>
+            >>> exporter.shutdown()
         """
         return SpanExportResult.SUCCESS if self._ended.send(spans) else SpanExportResult.FAILURE
 
@@ -64,13 +71,37 @@ class FailpathSpanExporter(SpanExporter):
 
         Returns:
             Whether every record so far was delivered.
+
+        Example:
+            >>> from failpath_otel import FailpathSpanExporter
+            >>> exporter = FailpathSpanExporter(project_key="fp_project_xxx")
+            >>> exporter.force_flush(timeout_millis=2_000)
+            True
+            >>> exporter.shutdown()
         """
         return self._ended.pipeline.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Send what is kept, for at most 5 s (2 s at the end of the interpreter), then take no more spans."""
+        """Send what is kept, for at most 5 s (2 s at the end of the interpreter), then take no more spans.
+
+        Example:
+            >>> from opentelemetry.sdk.trace import TracerProvider
+            >>> from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            >>> from failpath_otel import FailpathSpanExporter
+            >>> provider = TracerProvider()
+            >>> provider.add_span_processor(BatchSpanProcessor(FailpathSpanExporter(project_key="fp_project_xxx")))
+            >>> provider.shutdown()  # shuts the exporter down
+        """
         self._ended.pipeline.shutdown(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
-        """Return the counts of records by what became of them."""
+        """Return the counts of records by what became of them.
+
+        Example:
+            >>> from failpath_otel import FailpathSpanExporter
+            >>> exporter = FailpathSpanExporter(project_key="fp_project_xxx")
+            >>> exporter.stats().delivered
+            0
+            >>> exporter.shutdown()
+        """
         return self._ended.pipeline.stats()

@@ -43,6 +43,13 @@ class Failpath:
         tracer_provider: opens the spans. ``None``: the global provider, also one that is set later.
         start_markers: at the start of each step, also open a span below it that ends at once. Spans are exported when
             they have ended, so only such a span shows ``failpath-otel gateway`` a step that still runs. Default: off.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from failpath_otel import Failpath
+        >>> provider = TracerProvider()  # with the exporters of your OTLP backend
+        >>> Failpath(tracer_provider=provider).run("checkout", run_id="order-17").step("charge-card", lambda: "ch_1")
+        'ch_1'
     """
 
     def __init__(self, *, tracer_provider: TracerProvider | None = None, start_markers: bool = False) -> None:
@@ -138,6 +145,13 @@ class Failpath:
 
         Returns:
             ``None``: there is no such run.
+
+        Example:
+            >>> with failpath.run("checkout", run_id="order-17"):
+            ...     failpath.current_run()
+            Run('checkout', run_id='order-17')
+            >>> failpath.current_run() is None
+            True
         """
         run = current_run(self._current_key)
         if run is not None:
@@ -157,6 +171,14 @@ class Failpath:
         Raises:
             TypeError: ``step_key`` is not a string.
             ValueError: ``step_key`` is empty or too long.
+
+        Example:
+            >>> @failpath.step("charge-card")
+            ... def charge(order):
+            ...     return f"ch_{order}"
+            >>> with failpath.run("checkout", run_id="order-17"):
+            ...     charge(17)
+            'ch_17'
         """
         key = check_key("step_key", step_key)
 
@@ -248,13 +270,27 @@ class Failpath:
 
         Returns:
             The result of the provider's ``force_flush``; ``True`` where it has none.
+
+        Example:
+            >>> from opentelemetry.sdk.trace import TracerProvider
+            >>> from failpath_otel import Failpath
+            >>> Failpath(tracer_provider=TracerProvider()).flush(timeout=2.0)
+            True
         """
         provider = self._tracer_provider or get_tracer_provider()
         force_flush = getattr(provider, "force_flush", None)
         return force_flush is None or force_flush(int(timeout * 1000)) is not False
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Do the same as :meth:`flush` in async code, without blocking the event loop."""
+        """Do the same as :meth:`flush` in async code, without blocking the event loop.
+
+        Example:
+            >>> import asyncio
+            >>> from opentelemetry.sdk.trace import TracerProvider
+            >>> from failpath_otel import Failpath
+            >>> asyncio.run(Failpath(tracer_provider=TracerProvider()).aflush(timeout=2.0))
+            True
+        """
         trio = running_trio()
         if trio is not None:
             complete: bool = await trio.to_thread.run_sync(self.flush, timeout, abandon_on_cancel=True)
@@ -265,5 +301,14 @@ class Failpath:
         return await asyncio.to_thread(self.flush, timeout)
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """The same as :meth:`flush`: the tracer provider belongs to the application, which shuts it down itself."""
+        """The same as :meth:`flush`: the tracer provider belongs to the application, which shuts it down itself.
+
+        Example:
+            >>> from opentelemetry.sdk.trace import TracerProvider
+            >>> from failpath_otel import Failpath
+            >>> provider = TracerProvider()
+            >>> Failpath(tracer_provider=provider).shutdown(timeout=2.0)
+            True
+            >>> provider.shutdown()
+        """
         return self.flush(timeout)

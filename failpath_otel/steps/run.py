@@ -43,6 +43,12 @@ class Run(Generic[StepKey_contra]):
 
     For type checkers, ``Run`` takes any step key, and ``Run[Literal["pack", "ship"]]`` these two alone: what the module
     that ``failpath-otel types`` makes of ``.failpath/flows.json`` calls the runs of its flows.
+
+    Example:
+        >>> with failpath.run("checkout", run_id="order-17") as run:
+        ...     run.step("charge-card", lambda: "ch_1")
+        ...     run.skip("send-receipt-email")
+        'ch_1'
     """
 
     __slots__ = ("_current_key", "_end_flush", "_entries", "_identity", "_metadata", "_tracer")
@@ -70,12 +76,24 @@ class Run(Generic[StepKey_contra]):
 
     @property
     def flow_key(self) -> str:
-        """The key of the flow that this run executes."""
+        """The key of the flow that this run executes.
+
+        Example:
+            >>> failpath.run("checkout", run_id="order-17").flow_key
+            'checkout'
+        """
         return self._identity.flow_key
 
     @property
     def run_id(self) -> str:
-        """The id that groups the steps of this run: the given one, or a generated one (32 hex digits)."""
+        """The id that groups the steps of this run: the given one, or a generated one (32 hex digits).
+
+        Example:
+            >>> failpath.run("checkout", run_id="order-17").run_id
+            'order-17'
+            >>> len(failpath.run("checkout").run_id)
+            32
+        """
         return self._identity.run_id
 
     def headers(self) -> dict[str, str]:
@@ -84,6 +102,10 @@ class Run(Generic[StepKey_contra]):
         Returns:
             ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. No metadata,
             no secret, and no ``traceparent``, which OpenTelemetry's instrumentations send.
+
+        Example:
+            >>> failpath.run("checkout", run_id="order 17").headers()
+            {'failpath-flow-key': 'checkout', 'failpath-run-id': 'order%2017'}
         """
         return write_headers(self._identity.flow_key, self._identity.run_id)
 
@@ -148,6 +170,9 @@ class Run(Generic[StepKey_contra]):
             TypeError: ``step_key`` is not a string.
             ValueError: ``step_key`` is empty or too long.
             DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, the event was not delivered.
+
+        Example:
+            >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email", metadata={"reason": "no mail"})
         """
         record_manually(self._tracer, self._define(step_key, metadata), semconv.STATUS_SKIPPED)
 

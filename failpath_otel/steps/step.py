@@ -21,6 +21,16 @@ class Step:
     As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function from
     call to return, of a coroutine function from its first to its last resumption, of a generator or an asynchronous
     generator from the first item to exhaustion, ``close()`` or an error.
+
+    Example:
+        >>> run = failpath.run("checkout", run_id="order-17")
+        >>> with run.step("charge-card"):
+        ...     charge = "ch_1"
+        >>> @run.step("pack")
+        ... def pack(box):
+        ...     return f"box {box}"
+        >>> pack(1)
+        'box 1'
     """
 
     __slots__ = ("_definition", "_open_step", "_tracer")
@@ -36,6 +46,10 @@ class Step:
         Args:
             metadata: JSON-like values by key; any other value is sent as its text. Never secrets.
             more: the same as keyword arguments; they win over ``metadata``.
+
+        Example:
+            >>> with failpath.run("checkout", run_id="order-17").step("charge-card") as step:
+            ...     step.set_metadata(charge_id="ch_1", attempts=2)
         """
         for given in (metadata, more or None):
             if given is None:

@@ -239,7 +239,7 @@ def test_bad_input_a_graph_that_cannot_be_made_or_written_is_named(
 def test_the_example_of_the_documentation_prints_what_its_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (ROOT / "docs" / "checking-keys.md").read_text()
+    text = (ROOT / "docs" / "guides" / "checking-keys.md").read_text()
     flows, code, printed = (
         re.findall(pattern, text, re.DOTALL)[0]
         for pattern in (
@@ -258,7 +258,7 @@ def test_the_example_of_the_documentation_prints_what_its_page_says(
 
 
 def test_the_codes_and_options_of_the_command_are_those_of_its_page(capsys: pytest.CaptureFixture[str]) -> None:
-    page = read_page(ROOT / "docs" / "checking-keys.md")
+    page = read_page(ROOT / "docs" / "guides" / "checking-keys.md")
     assert {code for row in page.rows("code") for code in re.findall("[a-z-]+", row[0])} == set(CODES)
     documented = {option for row in page.rows("option") for option in re.findall("--[a-z]+", row[0])}
     with pytest.raises(SystemExit, match="0"):

@@ -74,6 +74,15 @@ def test_what_is_left_is_counted_with_the_reason_and_exits_with_1(
     assert "refused the project key (401)" in said["failure"]
 
 
+def test_the_key_may_be_in_a_file(
+    server: FaultServer, journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(journal, server.url, "a")
+    monkeypatch.delenv("FAILPATH_PROJECT_KEY")
+    (file := journal.with_name("key")).write_text(f"{KEY}\n")
+    assert drain(journal, capsys, "--project-key-file", str(file))[1]["delivered"] == 1
+
+
 def test_a_journal_that_cannot_be_looked_at_is_a_failure(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal.rmdir()
     journal.touch()

@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,19 @@ def test_a_duration_has_units(text: str, duration: timedelta) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="expected a duration, as 90s"):
         kinds.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), (b" \n", "is empty"), (b"fp_\xff_key", "expected UTF-8")],
+)
+def test_a_file_that_has_no_secret_is_named_without_what_is_in_it(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(argparse.ArgumentTypeError, match=why) as caught:
+        kinds.secret(str(path))
+    assert str(path) in str(caught.value)
+    assert "fp_" not in str(caught.value)

@@ -185,3 +185,38 @@ def test_a_place_where_no_file_can_be_is_named(capsys: pytest.CaptureFixture[str
         assert f"{special} is not a regular file" in capsys.readouterr().err
     OUT.write_bytes(b"\xff")
     assert "cannot read shop/failpath_flows.py: " in _said(capsys, 2)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_page_for_coding_agents_is_written_with_the_keys_and_is_stale_when_they_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    agents = [*ARGUMENTS, "--agents", "AGENTS.md"]
+    assert main([*agents, "--check"]) == 1
+    assert main(agents) == 0
+    page = Path("AGENTS.md").read_text(encoding="utf-8")
+    assert "\n- `checkout`: `validate-cart`, `charge-card`\n- `delivery`: `ship`\n" in page
+    capsys.readouterr()
+    assert main([*agents, "--check"]) == 0
+    assert "\nAGENTS.md is up to date: 2 flows, 3 steps\n" in capsys.readouterr().out
+    Path("AGENTS.md").write_text(f"{page}more", encoding="utf-8")
+    assert main([*agents, "--check"]) == 1
+    again = f"this makes it again: {AGAIN} --agents AGENTS.md\n"
+    edited = "AGENTS.md is stale: it was edited, or made by another version"
+    assert capsys.readouterr().err == f"failpath-otel: {edited}; {again}"
+    _declare(CHECKOUT)
+    assert main(ARGUMENTS) == 0
+    assert main([*agents, "--check"]) == 1
+    changed = "AGENTS.md is stale: .failpath/flows.json has changed since"
+    assert capsys.readouterr().err == f"failpath-otel: {changed}; {again}"
+
+
+@pytest.mark.usefixtures("project")
+def test_a_page_for_coding_agents_that_a_person_has_written_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("AGENTS.md").write_text("# Ours\n", encoding="utf-8")
+    assert main([*ARGUMENTS, "--agents", "AGENTS.md"]) == 2
+    assert "name another file by --agents" in capsys.readouterr().err
+    assert Path("AGENTS.md").read_text(encoding="utf-8") == "# Ours\n"
+    assert not OUT.exists()

@@ -9,6 +9,8 @@ What a block is, its text and its place say:
 - A ```text block after blocks of a program is what they print, with the endpoint written as Failpath's own.
 - A ```json block with declared flows is ``.failpath/flows.json``. The commands ``failpath-otel types`` in ```console
   blocks are run before the programs, and print what stands below them.
+- A ```python block whose first line names a library, ``# With sentry-sdk 2.75``, needs that, and is not run.
+- A ```http and a ```json block with events are the one request of the programs of a page.
 - A ```log block is what the programs of the page log, whatever numbers are in it.
 - Blocks of other languages are not run.
 """
@@ -20,11 +22,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCS: Final = ROOT / "docs"
+DECISIONS: Final = sorted(DOCS.glob("decisions/*.md"))
+PAGES: Final = [ROOT / "README.md", *sorted(set(DOCS.rglob("*.md")) - set(DECISIONS))]
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BEGINS: Final = re.compile(r"^(import|from) failpath_otel\b", re.MULTILINE)
 _FILE: Final = re.compile(r"# (\w+\.py)\n")
+_BESIDE: Final = re.compile(r"# With [\w-]+ [\d.]+\n")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
 _COMMAND: Final = re.compile(r"^\$ (failpath-otel types .*)\n((?:[^$\n].*\n)*)", re.MULTILINE)
@@ -47,7 +52,10 @@ class Page:
     languages: set[str] = field(default_factory=set)
     programs: list[Program] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    beside: list[str] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
+    headers: str | None = None
+    sent: str | None = None
     flows: str | None = None
     commands: list[tuple[str, str]] = field(default_factory=list)
 
@@ -81,6 +89,11 @@ class Page:
             yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
+def page_name(path: Path) -> str:
+    """Return the path of a page as tests name it: below ``docs/``, or in the root."""
+    return path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT).as_posix()
+
+
 def read_page(path: Path) -> Page:
     """Takes a page apart."""
     page = Page(path.read_text())
@@ -94,6 +107,10 @@ def read_page(path: Path) -> Page:
             page.programs[-1].printed = (page.programs[-1].printed or "") + code
         elif language == "json" and code.startswith('{"flows"'):
             page.flows = code
+        elif language == "json" and code.startswith('{"events"'):
+            page.sent = code
+        elif language == "http":
+            page.headers = code
         elif language == "console":
             page.commands += _COMMAND.findall(code)
         elif language == "log":
@@ -105,6 +122,9 @@ def _add(page: Page, code: str, line: int) -> None:
     name = _FILE.match(code)
     if name:
         page.files[name[1]] = code
+        return
+    if _BESIDE.match(code):
+        page.beside.append(code)
         return
     if _BEGINS.search(code):
         page.programs.append(Program())

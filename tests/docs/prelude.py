@@ -4,6 +4,7 @@ Every program of a page begins with these names. A page says which of them are t
 """
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -23,3 +24,10 @@ def validate_cart() -> SimpleNamespace:
 def charge(of: SimpleNamespace = cart) -> str:
     assert of is cart
     return "ch_1"
+
+
+def task(function: Callable[[str], None]) -> SimpleNamespace:
+    return SimpleNamespace(delay=function)
+
+
+app = SimpleNamespace(task=task)

@@ -203,13 +203,18 @@ def test_what_failpath_refuses_for_good_is_not_said_to_be_taken(tmp_path: Path) 
         assert gateway.send(protobuf_of([a_span()])).status == 503
 
 
-def test_senders_show_the_token_where_there_is_one(server: FaultServer, tmp_path: Path) -> None:
+def test_senders_show_the_token_which_may_be_in_a_file_as_the_key_may(server: FaultServer, tmp_path: Path) -> None:
     body = protobuf_of([a_span()])
-    with start_gateway(server.url, tmp_path / "journal", "--token", "secret-of-mine") as gateway:
+    for name, content in (("key", "fp_project_of_a_file\n"), ("token", " secret-of-mine\n")):
+        (tmp_path / name).write_text(content)
+    files = ("--project-key-file", str(tmp_path / "key"), "--token-file", str(tmp_path / "token"))
+    with start_gateway(server.url, tmp_path / "journal", *files, FAILPATH_PROJECT_KEY="") as gateway:
         assert gateway.send(body).status == 401
         assert gateway.send(body, Authorization="Bearer secret-of-yours").status == 401
         assert gateway.send(body, Authorization="Bearer secret-of-mine").status == 200
         assert gateway.health("secret-of-mine")["spans"]["requests"] == 1
+        [request, *_] = server.wait_for_requests(1)
+    assert request.headers["authorization"] == "Bearer fp_project_of_a_file"
 
 
 @pytest.mark.parametrize(

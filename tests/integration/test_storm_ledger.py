@@ -10,10 +10,10 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.delivery.figures.stats import Stats
+from failpath_otel.journal.files import port
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.segments.segment import Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter
-from failpath_otel.runtime.descriptors import OwnedFd
 from tests.integration.storm_faulty import LIMITS, amiss, is_rolling
 from tests.integration.storm_ledger import Program, pid_in, read_ledger
 from tests.integration.storm_verdict import Verdict, judge
@@ -212,7 +212,7 @@ def test_an_append_that_takes_a_while_is_recognised_below_a_frame(
     monkeypatch.setattr(os, "posix_fallocate", looked_at(os.posix_fallocate))
     assert journal.append(b"x")
     with (tmp_path / "plain").open("wb") as file:
-        writer = SyscallWriter(Segment(OwnedFd(file.fileno()), "plain", file.fileno()))
+        writer = SyscallWriter(Segment(port.file_system.open_folder(str(tmp_path)), "plain", os.dup(file.fileno())))
         monkeypatch.setattr(os, "pwrite", looked_at(os.pwrite))
         writer.append(b"x")
     assert seen == [True, True]

@@ -17,12 +17,14 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel.journal import directory, discovery, disk_usage, trimming
+from failpath_otel.journal import directory, trimming
+from failpath_otel.journal.files import posix
 from failpath_otel.journal.segments import mapped, segment
 from failpath_otel.runtime import descriptors as owned
+from tests.journal.windows import windows
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
-LOOKING: Final = ("pread", "fstat", "stat", "listdir")
+LOOKING: Final = ("pread", "read", "fstat", "stat", "listdir")
 
 
 class Killed(BaseException):
@@ -158,6 +160,14 @@ class _Os:
         )
         return written
 
+    def write(self, descriptor: int, data: bytes) -> int:
+        written: int = _acting[-1].call(
+            "write",
+            lambda: os.write(descriptor, data),
+            lambda: os.write(descriptor, data[: len(data) // 2]) if len(data) > segment.HEADER_BYTES else 0,
+        )
+        return written
+
 
 class _Fcntl:
     """The module ``fcntl`` of the acting process."""
@@ -210,7 +220,7 @@ class _InThisThread:
 
 
 @contextmanager
-def many_lives() -> Iterator[None]:
+def many_lives(*, on_windows: bool = False) -> Iterator[None]:
     """In this block the journal's modules ask who acts."""
     system = _InThisThread(_Os(), os)
     thread = get_ident()
@@ -219,9 +229,11 @@ def many_lives() -> Iterator[None]:
         return _map(*args, **kwargs) if get_ident() == thread else mmap.mmap(*args, **kwargs)
 
     with ExitStack() as patches:
-        for module in (directory, discovery, mapped, owned, disk_usage, segment, trimming):
+        for module in (directory, mapped, owned, posix, segment, trimming):
             patches.enter_context(patch.object(module, "os", system))
-        patches.enter_context(patch.object(directory, "fcntl", _InThisThread(_Fcntl(), fcntl)))
+        patches.enter_context(patch.object(posix, "fcntl", _InThisThread(_Fcntl(), fcntl)))
+        if on_windows:
+            patches.enter_context(windows(_Os(), lambda there: _InThisThread(there, os)))
         # What is locked here is nothing that a forked child of the tests would have to close.
         patches.enter_context(patch.object(directory, "_locked", SimpleNamespace(lock=RLock(), directories=set())))
         patches.enter_context(patch.object(mapped, "mmap", mapping))

@@ -169,7 +169,7 @@ def test_what_was_confirmed_is_noted_once_the_journal_is_locked_again_and_found_
             [directory] = Path(place.path).iterdir()
             base = open_base(place.path, create=False)
             assert LockedDirectory.try_lock(base, directory.name) is None
-            os.close(base)
+            base.close()
             assert are_whole(queue, delivery, 2)
             assert queue.shutdown(10)
 
@@ -189,7 +189,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
             base = open_base(place.path, create=False)
             found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
-            os.close(base)
+            base.close()
             queue.put(record(2))  # which that one may have missed
             delivery.gate.set()
             assert queue.flush(10)
@@ -221,7 +221,7 @@ def test_what_is_left_to_another_process_beyond_that_is_counted_as_waiting_and_n
             base = open_base(place.path, create=False)
             found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
-            os.close(base)
+            base.close()
             delivery.gate.set()
             assert not queue.flush(10)
             stats = queue.stats()

@@ -13,20 +13,22 @@ import pytest
 from failpath_otel.journal import directory as directory_module
 from failpath_otel.journal.directory import LockedDirectory, UnusableError, list_journals, open_base
 from failpath_otel.journal.discovery import lock_orphans
+from failpath_otel.journal.files import posix
+from failpath_otel.journal.files.file_system import Folder
 from tests.journal.conftest import BINDING
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")
 
 
 @pytest.fixture
-def opened(base: Path) -> Iterator[int]:
+def opened(base: Path) -> Iterator[Folder]:
     """The journal directory, open."""
-    descriptor = open_base(str(base), create=True)
-    yield descriptor
-    os.close(descriptor)
+    folder = open_base(str(base), create=True)
+    yield folder
+    folder.close()
 
 
-def test_a_locked_directory_is_listed_and_cannot_be_locked_again(base: Path, opened: int) -> None:
+def test_a_locked_directory_is_listed_and_cannot_be_locked_again(base: Path, opened: Folder) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     assert list(list_journals(opened)) == [(directory.name, BINDING)]
     assert LockedDirectory.try_lock(opened, directory.name) is None
@@ -39,7 +41,7 @@ def test_a_locked_directory_is_listed_and_cannot_be_locked_again(base: Path, ope
 
 
 def test_a_directory_that_is_removed_while_its_lock_is_opened_is_not_locked(
-    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+    base: Path, opened: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     directory.close()
@@ -57,7 +59,7 @@ def test_a_directory_that_is_removed_while_its_lock_is_opened_is_not_locked(
 
 
 def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
-    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+    base: Path, opened: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     directory.close()
@@ -73,7 +75,7 @@ def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
     assert LockedDirectory.try_lock(opened, directory.name) is None
 
 
-def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, opened: int) -> None:
+def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, opened: Folder) -> None:
     for name, seconds in ((".new-old", 0), (".new-young", None)):
         (base / name).mkdir()
         (base / name / "lock").touch()
@@ -85,7 +87,7 @@ def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, 
     assert [path.name for path in base.iterdir()] == [".new-young"]
 
 
-def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int) -> None:
+def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: Folder) -> None:
     for name in ("v3", "v3.a.b", "v4.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
         (base / name).mkdir()
         os.utime(base / name, (0, 0))
@@ -94,7 +96,7 @@ def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int
 
 
 def test_without_locks_there_is_no_journal(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_module, "_LOCKS", False)
+    monkeypatch.setattr(posix, "_HAS_FOLDERS", False)
     with pytest.raises(UnusableError, match="no locks"):
         LockedDirectory.create(str(base), BINDING)
     assert not base.exists()
@@ -111,7 +113,7 @@ def test_a_directory_of_another_user_is_refused_and_nothing_stays_open(base: Pat
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, opened: int) -> None:
+def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, opened: Folder) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     directory.close()
     (base / directory.name / "lock").unlink()
@@ -120,7 +122,7 @@ def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, op
         LockedDirectory.try_lock(opened, directory.name)
 
 
-def test_a_file_that_is_not_known_stays_with_its_lock_when_the_journal_is_removed(base: Path, opened: int) -> None:
+def test_a_file_that_is_not_known_stays_with_its_lock_when_the_journal_is_removed(base: Path, opened: Folder) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     (base / directory.name / "00000001.of_another_version").touch()
     directory.remove()
@@ -171,7 +173,7 @@ def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
 
 
 def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_not_block(
-    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+    base: Path, opened: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
     directory.close()
@@ -194,7 +196,7 @@ def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_no
 
 @pytest.mark.parametrize("call", ["mkdir", "open"])
 def test_a_process_whose_clock_stands_ahead_does_not_keep_another_one_from_its_journal(
-    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch, call: str
+    base: Path, opened: Folder, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """It takes the directory that is being made for one that was begun long ago, before or after it has a lock."""
     original = getattr(os, call)

@@ -109,6 +109,8 @@ class Heir:
 class Journals(RuleBasedStateMachine):
     """Any number of processes that share a journal directory."""
 
+    on_windows = False
+
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
@@ -120,7 +122,7 @@ class Journals(RuleBasedStateMachine):
         ):
             self.stack.enter_context(patch.object(limits, name, value))
         self.stack.enter_context(patch.object(directory, "_ABANDONED_SECONDS", -1.0))
-        self.stack.enter_context(many_lives())
+        self.stack.enter_context(many_lives(on_windows=self.on_windows))
         self.left: dict[str, Story] = {}
         """The stories of those that are gone, by the names of their directories."""
         self.held: list[Heir] = []

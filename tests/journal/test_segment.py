@@ -8,24 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from failpath_otel.journal.files import port
+from failpath_otel.journal.files.file_system import Folder
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter
-from failpath_otel.runtime.descriptors import OwnedFd
 from tests.journal.test_journal import numbered
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[OwnedFd]:
-    descriptor = OwnedFd(os.open(tmp_path, os.O_RDONLY))
-    yield descriptor
-    descriptor.close()
+def directory(tmp_path: Path) -> Iterator[Folder]:
+    folder = port.file_system.open_folder(str(tmp_path))
+    yield folder
+    folder.close()
 
 
 @pytest.fixture
-def segment(directory: OwnedFd) -> Iterator[Segment]:
+def segment(directory: Folder) -> Iterator[Segment]:
     """A segment that is written by system calls."""
-    made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory.number))
+    made = Segment(directory, "x", directory.open("x", os.O_RDWR | os.O_CREAT))
     yield made
     made.close()
 
@@ -43,9 +44,9 @@ def fill(segment: Segment, *records: bytes) -> int:
     return writer.end()
 
 
-def again(segment: Segment, directory: OwnedFd) -> Segment:
+def again(segment: Segment, directory: Folder) -> Segment:
     """The same file, as another process opens it."""
-    return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory.number))
+    return Segment(directory, segment.name, directory.open(segment.name, os.O_RDWR))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_budget_counts_each_record_with_its_comma_and_one_comes_in_any_case(
     assert len(segment.read(segment.size(), 512, budget)) == count
 
 
-def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: OwnedFd) -> None:
+def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: Folder) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 6, 0))
     segment.confirm(4)
@@ -70,7 +71,7 @@ def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, 
 
 
 def test_a_file_that_was_cut_off_before_what_is_confirmed_has_no_more_records(
-    segment: Segment, directory: OwnedFd
+    segment: Segment, directory: Folder
 ) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 8, 0))
@@ -102,7 +103,8 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.segment"
-    segment = Segment(OwnedFd(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    folder = port.file_system.open_folder(str(path.parent))
+    segment = Segment(folder, path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
     try:
         records = [numbered(number) for number in range(6)]
         end = fill(segment, *records)
@@ -114,6 +116,7 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
         assert found == records[: len(found)], "a record was invented"
     finally:
         segment.close()
+        folder.close()
 
 
 def test_one_changed_bit_of_a_record_or_its_time_is_damage(segment: Segment) -> None:

@@ -22,7 +22,7 @@ from failpath_otel.steps.step import Step
 from failpath_otel.testing import MockFailpath
 from tests.local.page import Page
 
-DOCS: Final = Path(failpath_otel.__file__).parent.parent / "docs" / "local.md"
+DOCS: Final = Path(failpath_otel.__file__).parent.parent / "docs" / "guides" / "local" / "runs.md"
 KEYS: Final[Any] = {"flow_key": "checkout", "run_id": "order-1", "step_key": "ship"}
 Act = Callable[[MockFailpath, float], None]
 

@@ -1,4 +1,4 @@
-"""The programs of docs/existing-setups.md, beside the libraries that they are about."""
+"""The programs of docs/guides/existing-setups.md, beside the libraries that they are about."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ BESIDE = {
 
 
 def test_the_programs_of_the_page_run_and_their_steps_arrive(tmp_path: Path) -> None:
-    page = read_page(ROOT / "docs" / "existing-setups.md")
+    page = read_page(ROOT / "docs" / "guides" / "existing-setups.md")
     assert len(page.programs) == 5
     with fault_server() as failpath, fault_server(answer(200, b"{}", Content_Type="application/json")) as others:
         variables = environment(failpath) | BESIDE

@@ -1,11 +1,11 @@
-"""The page of a run as text: what records show, and what ``docs/rules.md`` shows for a preset."""
+"""The page of a run as text: what records show, and what ``docs/reference/presets.md`` shows for a preset."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-_PAGE: Final = Path(__file__).parents[2] / "docs" / "rules.md"
+_PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "presets.md"
 _WIDTH: Final = 40
 
 
@@ -18,7 +18,7 @@ def documented(preset: str) -> str:
 
 def section(preset: str) -> str:
     """What the documentation says of a preset."""
-    found = re.search(rf"^### `?{preset}`?\n(.*?)(?=^##|\Z)", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## `?{preset}`?\n(.*?)(?=^##|\Z)", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None, preset
     return found[1]
 

@@ -9,6 +9,7 @@ from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
 from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
+from failpath_otel.cli.commands.target import add_key_option, given_target
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
 _HOLDERS: Final = "another gateway, or an OpenTelemetry Collector"
@@ -36,11 +37,19 @@ def add_to(new_parser: NewParser) -> None:
     parser.add_argument(
         "--host", type=kinds.address, default=LOOPBACK, metavar="IP", help="default %(default)s; 0.0.0.0 for all"
     )
+    add_key_option(parser)
     parser.add_argument(
         "--token",
         type=kinds.token,
         default=os.environ.get(GATEWAY_VARIABLE) or None,
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=lambda text: kinds.token(kinds.secret(text)),
+        dest="token",
+        metavar="FILE",
+        help="a file with nothing but that token",
     )
     add_listening_options(parser, "4317, where that is installed and the port is free")
     add_receiving_options(parser, "metrics and logs")
@@ -69,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
             grpc=GrpcSettings(arguments.grpc_port, GRPC_PORT),
             tls=tls_of(arguments),
         )
-        serve(arguments.port, arguments.host, settings, DeliveryOptions.resolve_delivery())
+        serve(arguments.port, arguments.host, settings, DeliveryOptions.resolve_delivery(**given_target(arguments)))
     except ConfigurationError as error:
         return fail(str(error).replace("pass project_key=, or set", "set"))
     except GrpcPortError as error:

@@ -5,8 +5,9 @@ import itertools
 import shlex
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from failpath_otel.cli.commands.command import NewParser, counted, fail
 from failpath_otel.cli.printable import printable
@@ -23,12 +24,13 @@ def add_to(new_parser: NewParser) -> None:
         help="make a Python module of the keys in .failpath/flows.json, for type checkers and editors",
         description="Makes a Python module with the slugs and step keys of .failpath/flows.json as types and constants:"
         " with it, type checkers report keys that are not there, and editors complete those that are. The module is"
-        " to be committed.",
+        " to be committed. --agents also writes a page for coding agents: how to instrument a flow, with these keys.",
         epilog="Exits with 0 if the module is as it should be, with 1 if --check finds that it is not, and with 2 if a"
         " file cannot be used.",
         examples={
             "after each change of the declared flows": f"failpath-otel types --out {_EXAMPLE}",
             "in CI: is the module up to date?": f"failpath-otel types --out {_EXAMPLE} --check",
+            "guidance for coding agents, too": f"failpath-otel types --out {_EXAMPLE} --agents AGENTS.md",
         },
     )
     parser.add_argument(
@@ -36,59 +38,81 @@ def add_to(new_parser: NewParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=f"the module, such as {_EXAMPLE}")
     parser.add_argument(
+        "--agents", type=Path, metavar="PATH", help="also write a page for coding agents, such as AGENTS.md"
+    )
+    parser.add_argument(
         "--check", action="store_true", help="write nothing, and exit with 1 where the module is stale or missing"
     )
     parser.set_defaults(action=_run)
 
 
 class _UnusableError(Exception):
-    """The file of the module cannot be read or written, or is another one."""
+    """A file that is to be made cannot be read or written, or is another one."""
+
+
+class _Made(NamedTuple):
+    """A file that the command makes: how it begins, the hash of the flows after that, and what counts as the same."""
+
+    path: Path
+    option: str
+    source: str
+    mark: str
+    keys: str
+    same: Callable[[str, str], bool]
 
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported here, because the other commands read no flows, or read them otherwise.
+    from failpath_otel.flows import agents_page, typed_module  # noqa: PLC0415
     from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
-    from failpath_otel.flows.typed_module import MARK, flows_hash, typed_module  # noqa: PLC0415
 
-    path: Path = arguments.out
     try:
         flows = read_flows(arguments.flows)
-        source = typed_module(flows)
-        found = _read(path, MARK)
-        is_same = found is not None and _same(found, source)
-        if not is_same and arguments.check:
-            is_older = found is not None and f"{MARK}{flows_hash(flows)}" not in found
-            return fail(_why_stale(arguments, missing=found is None, older=is_older))
-        if not is_same:
-            _write(path, source)
+        keys = typed_module.flows_hash(flows)
+        made = [_Made(arguments.out, "--out", typed_module.typed_module(flows), typed_module.MARK, keys, _same)]
+        if arguments.agents is not None:
+            page = agents_page.agents_page(flows)
+            made.append(_Made(arguments.agents, "--agents", page, agents_page.MARK, keys, str.__eq__))
+        count = f"{counted(len(flows), 'flow')}, {counted(sum(len(flow.nodes) for flow in flows), 'step')}"
+        found = [_read(each) for each in made]
+        for each, old in zip(made, found, strict=True):
+            is_same = old is not None and each.same(old, each.source)
+            if not is_same and arguments.check:
+                return fail(_why_stale(arguments, each, old))
+            if not is_same:
+                _write(each.path, each.source)
+            sys.stdout.write(f"{printable(str(each.path))}{' is up to date' if is_same else ''}: {count}\n")
     except (FlowsFileError, _UnusableError) as error:
         return fail(str(error), 2)
-    count = f"{counted(len(flows), 'flow')}, {counted(sum(len(flow.nodes) for flow in flows), 'step')}"
-    sys.stdout.write(f"{printable(str(path))}{' is up to date' if is_same else ''}: {count}\n")
     return 0
 
 
-def _why_stale(arguments: argparse.Namespace, *, missing: bool, older: bool) -> str:
-    again = shlex.join(["failpath-otel", "types", "--flows", str(arguments.flows), "--out", str(arguments.out)])
-    if missing:
-        return f"{arguments.out} does not exist; this makes it: {again}"
-    reason = f"{arguments.flows} has changed since" if older else "it was edited, or made by another version"
-    return f"{arguments.out} is stale: {reason}; this makes it again: {again}"
+def _why_stale(arguments: argparse.Namespace, made: _Made, found: str | None) -> str:
+    command = ["failpath-otel", "types", "--flows", str(arguments.flows), "--out", str(arguments.out)]
+    again = shlex.join([*command, *(["--agents", str(arguments.agents)] if arguments.agents else [])])
+    if found is None:
+        return f"{made.path} does not exist; this makes it: {again}"
+    reason = "it was edited, or made by another version"
+    if f"{made.mark}{made.keys}" not in found:
+        reason = f"{arguments.flows} has changed since"
+    return f"{made.path} is stale: {reason}; this makes it again: {again}"
 
 
-def _read(path: Path, mark: str) -> str | None:
-    """Return what is in the file of the module; ``None`` where there is none."""
+def _read(made: _Made) -> str | None:
+    """Return what is in a file that is to be made; ``None`` where there is none."""
+    path = made.path
+    other = f"name another file by {made.option}"
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a device or a pipe may never end
-            raise _UnusableError(f"{path} is not a regular file; name another file by --out")
+            raise _UnusableError(f"{path} is not a regular file; {other}")
         found = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _UnusableError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if found.strip() and not _after_comments(found).startswith(mark):
-        raise _UnusableError(f"{path} was not made by this command, and is left as it is; name another file by --out")
+    if found.strip() and not _after_comments(found).startswith(made.mark):
+        raise _UnusableError(f"{path} was not made by this command, and is left as it is; {other}")
     return found
 
 

@@ -1,6 +1,7 @@
 """The journal: where it is, how much waits in it, and which processes it is of."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from time import time
@@ -79,8 +80,7 @@ def _check_missing(where: str, path: Path) -> Finding:
 def _check_writable(where: str, path: Path) -> list[Finding]:
     if not os.access(path, os.W_OK | os.X_OK):
         return [Finding(_CHECK, "problem", f"{where} cannot be written by this user", _ELSEWHERE)]
-    system = os.statvfs(path)
-    free = system.f_bavail * system.f_frsize
+    free = shutil.disk_usage(path).free
     if free < 2 * limits.JOURNAL_SEGMENT_BYTES:
         text = f"{where}: {free // 1024} KiB are free there, too few for the journal of a process"
         return [Finding(_CHECK, "problem", text, f"make room, or {_ELSEWHERE}", {"freeBytes": free})]

@@ -13,6 +13,13 @@ class Stats:
     """Counts of records since the process began or was forked. A step has two records, a skip has one.
 
     ``accepted`` is the sum of ``delivered``, ``waiting`` and what was lost after it had been accepted.
+
+    Example:
+        >>> stats = failpath.stats()
+        >>> stats.accepted == stats.delivered + stats.waiting
+        True
+        >>> stats.dropped
+        {}
     """
 
     accepted: int

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Final
 
 from failpath_otel.delivery.http import real_sockets
-from failpath_otel.runtime.descriptors import OwnedFd
+from failpath_otel.runtime.descriptors import SOCKETS_ARE_FILES, OwnedFd
 
 
 class _Request(threading.local):
@@ -149,24 +149,28 @@ def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
     return type("BoundedSocket", (_Bounded, kind), {"__slots__": ()})
 
 
-def bounded(connection: Any, owned: OwnedFd) -> Any:  # noqa: ANN401 - whatever kind of socket it is
+def bounded(connection: Any, owned: OwnedFd | None) -> Any:  # noqa: ANN401 - whatever kind of socket it is
     """Return the connection, which has the deadline of :func:`time_limit` from now on."""
     kind: Any = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
         if kind in KINDS:
             connection.__class__ = _bounded_class(kind)
-        if isinstance(connection, _Bounded):
+        if owned is not None and isinstance(connection, _Bounded):
             _owned[id(connection)] = owned
     return connection
 
 
-def own_descriptor(connection: socket.socket, port: int | None) -> OwnedFd:
+def own_descriptor(connection: socket.socket, port: int | None) -> OwnedFd | None:
     """Return the descriptor of a connection that was just made, to ``port`` unless by way of SOCKS.
+
+    ``None`` on Windows, where nothing that closes all files of a process closes its sockets.
 
     Raises:
         OSError: it belongs to another file by now.
     """
+    if not SOCKETS_ARE_FILES:
+        return None
     try:
         # Meanwhile it may have been closed, and another file have taken its place.
         owned = OwnedFd(connection.fileno())

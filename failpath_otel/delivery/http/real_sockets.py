@@ -5,6 +5,7 @@ its own, and a process with such a loop may end by a segmentation fault.
 """
 
 import select
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -39,14 +40,14 @@ def connect(host: str, port: int, timeout: float | None, options: Iterable[Any])
 
 def is_readable(connected: Any, seconds: float = 0.0) -> bool:  # noqa: ANN401 - as above
     """Return whether within so many seconds something can be read, or the other end has closed the connection."""
-    if _poll is None:
+    if sys.platform == "win32" or _poll is None:
         return bool(select.select([connected], [], [], seconds)[0])
     return _polled(connected, select.POLLIN, seconds)
 
 
 def is_writable(connected: Any, seconds: float) -> bool:  # noqa: ANN401 - as above
     """Return whether within so many seconds something can be written, or the other end has closed the connection."""
-    if _poll is None:
+    if sys.platform == "win32" or _poll is None:
         return bool(select.select([], [connected], [], seconds)[1])
     return _polled(connected, select.POLLOUT, seconds)
 

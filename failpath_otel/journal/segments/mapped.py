@@ -8,6 +8,7 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.files import port
 from failpath_otel.journal.segments.frame import FRAME_BYTES, unpack_frame
 from failpath_otel.journal.segments.frame_count import FrameCount
 from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
@@ -35,12 +36,12 @@ class MappedWriter:
     busy: Final = False
 
     def __init__(self, segment: Segment) -> None:
-        os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
+        port.file_system.reserve(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
         segment.write_header()
         self.segment: Final = segment
         self._duplicate: OwnedFd | None = None
         self._pinned: Pinned | None = None
-        if sys.version_info >= (3, 13):
+        if sys.platform != "win32" and sys.version_info >= (3, 13):
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
         else:
             likely = _lowest_free(segment.descriptor)

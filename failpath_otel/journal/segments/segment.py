@@ -4,11 +4,12 @@ import contextlib
 import errno
 import os
 from collections import deque
-from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.files import port
+from failpath_otel.journal.files.file_system import Folder
 from failpath_otel.journal.segments.frame import (
     COMPACT_MARK,
     FRAME_BYTES,
@@ -18,24 +19,22 @@ from failpath_otel.journal.segments.frame import (
     is_cut_off,
     unpack_frame,
 )
+from failpath_otel.journal.segments.header import (
+    CONFIRMED_AT,
+    MAGIC,
+    NEW,
+    pack_confirmed,
+    pack_count,
+    unpack_confirmed,
+)
+from failpath_otel.journal.segments.header import HEADER_BYTES as HEADER_BYTES
 from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
 """Name of a copy that is made while a segment is trimmed; in earlier versions, of a segment not in use yet."""
 
-_MAGIC: Final = b"failpath"
-_CONFIRMED_AT: Final = len(_MAGIC)
-_CONFIRMED: Final = Struct("<II")
-"""Where the unconfirmed records begin, and the CRC-32 of that position; zeros if no record is confirmed.
-
-Confirmed records were delivered, or are lost for good.
-"""
-
 CLOSED: Final = -1
-HEADER_BYTES: Final = _CONFIRMED_AT + _CONFIRMED.size
-_SALT: Final = 0x66616970
-"""Start value of the CRC-32 of the position, so that it is the checksum of nothing else."""
 
 
 class StoredRecord(NamedTuple):
@@ -49,14 +48,14 @@ class Segment:
     """A segment as its reader sees it. Records are taken in order, and confirmed in the same order.
 
     Args:
-        directory: the directory that holds it.
+        folder: the directory that holds it.
         name: its name there.
         descriptor: its descriptor, or :data:`CLOSED`.
         version_1: its header holds the number of confirmed records, as in version 1 of the format.
     """
 
-    def __init__(self, directory: OwnedFd, name: str, descriptor: int, *, version_1: bool = False) -> None:
-        self._directory = directory
+    def __init__(self, folder: Folder, name: str, descriptor: int, *, version_1: bool = False) -> None:
+        self._folder = folder
         self.name = name
         self._version_1: Final = version_1
         self._fd: OwnedFd | None = None
@@ -96,10 +95,10 @@ class Segment:
         """Return whether it has a descriptor that no other code has closed."""
         return self._fd is not None and self._fd.is_valid()
 
-    def change_directory(self, directory: OwnedFd) -> None:
+    def change_folder(self, folder: Folder) -> None:
         """Close the file; reopen it later in the same directory, which has another descriptor."""
         self.close()
-        self._directory = directory
+        self._folder = folder
 
     def reset(self) -> None:
         """Forget what was read of it."""
@@ -127,7 +126,7 @@ class Segment:
 
     def write_header(self) -> None:
         """Write the header of a new file."""
-        os.pwrite(self.descriptor, _MAGIC + _CONFIRMED.pack(0, 0), 0)
+        port.file_system.write_at(self.descriptor, NEW, 0)
 
     def read_header(self) -> bool:
         """Read the header of an existing file and go to the first unconfirmed record.
@@ -143,19 +142,18 @@ class Segment:
         self.is_oversized = size > limits.JOURNAL_SEGMENT_BYTES
         if self.is_oversized:
             raise OSError(errno.EFBIG, "it is larger than any segment of a journal")
-        header = os.pread(self.descriptor, HEADER_BYTES, 0)
+        header = port.file_system.read_at(self.descriptor, HEADER_BYTES, 0)
         self.header_read = True
         if not header.strip(b"\0"):
             return True
-        if self._version_1 and header.startswith(_MAGIC):
-            self._skip_confirmed(int.from_bytes(header[_CONFIRMED_AT:], "little"))
+        if self._version_1 and header.startswith(MAGIC):
+            self._skip_confirmed(int.from_bytes(header[CONFIRMED_AT:], "little"))
             return len(header) == HEADER_BYTES
-        confirmed_to, checksum = _CONFIRMED.unpack(header[_CONFIRMED_AT:].ljust(_CONFIRMED.size, b"\0"))
-        known = confirmed_to >= HEADER_BYTES and checksum == _checksum(confirmed_to)
+        confirmed_to, known, none = unpack_confirmed(header)
         if known:
             self.position = self.confirmed_to = min(confirmed_to, size)
-        is_ours = header.startswith(_MAGIC)
-        self.header_damaged = not (is_ours and (known or (confirmed_to, checksum) == (0, 0)))
+        is_ours = header.startswith(MAGIC)
+        self.header_damaged = not (is_ours and (known or none))
         if is_ours or known:
             return len(header) == HEADER_BYTES
         return bool(self.read(size, 1, 0)) or ((gap := self.find_gap(size)) is not None and gap.end < size)
@@ -183,8 +181,7 @@ class Segment:
 
     def rename(self, name: str) -> None:
         """Rename the file."""
-        directory = self._directory.number
-        os.rename(self.name, name, src_dir_fd=directory, dst_dir_fd=directory)
+        self._folder.rename(self.name, name)
         self.name = name
 
     def read(self, end: int, max_records: int, budget: int) -> list[StoredRecord]:
@@ -246,21 +243,20 @@ class Segment:
         """Return all bytes of the file; raise ``OSError`` where it cannot be read."""
         reader = self._opened_again()
         try:
-            return os.pread(reader.descriptor, limits.JOURNAL_SEGMENT_BYTES, 0)
+            return port.file_system.read_at(reader.descriptor, limits.JOURNAL_SEGMENT_BYTES, 0)
         finally:
             reader.close()
 
     def _opened_again(self) -> "Segment":
         # By a descriptor of its own: another thread may close the one of this segment, or open it, meanwhile.
-        opened = os.open(self.name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=self._directory.number)
-        return Segment(self._directory, self.name, opened)
+        return Segment(self._folder, self.name, self._folder.open(self.name, os.O_RDONLY))
 
     def _load(self, size: int) -> tuple[bytes, int]:
         """Return bytes from the position on, and where in them the position is."""
         offset = self.position - self._buffer_at
         if 0 <= offset <= offset + size <= len(self._buffer):
             return self._buffer, offset
-        return os.pread(self.descriptor, size, self.position), 0
+        return port.file_system.read_at(self.descriptor, size, self.position), 0
 
     def find_gap(self, end: int) -> Gap | None:
         """Return the damaged bytes at the position; ``None`` if only zeros stand up to *end*."""
@@ -321,10 +317,8 @@ class Segment:
         """Write into the file which of its records are confirmed."""
         # If this fails, records are sent twice after a crash. Eight bytes within a page are written as a whole.
         with contextlib.suppress(OSError):
-            data = self.confirmed.to_bytes(_CONFIRMED.size, "little")
-            if not self._version_1:
-                data = _CONFIRMED.pack(self.confirmed_to, _checksum(self.confirmed_to))
-            os.pwrite(self.descriptor, data, _CONFIRMED_AT)
+            data = pack_count(self.confirmed) if self._version_1 else pack_confirmed(self.confirmed_to)
+            port.file_system.write_at(self.descriptor, data, CONFIRMED_AT)
 
     def close(self) -> None:
         """Close the file; it can be opened again."""
@@ -334,10 +328,17 @@ class Segment:
             owned.close()
 
     def remove(self) -> None:
-        """Delete the file."""
+        """Delete the file; where that fails, mark all that is in it as confirmed, so that it is not sent again."""
+        try:
+            self._folder.delete(self.name)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._confirm_all()
+
+    def _confirm_all(self) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(self.name, dir_fd=self._directory.number)
-
-
-def _checksum(confirmed_to: int) -> int:
-    return crc32(confirmed_to.to_bytes(4, "little"), _SALT)
+            left = Segment(self._folder, self.name, self._folder.open(self.name, os.O_RDWR), version_1=self._version_1)
+            left.confirmed, left.confirmed_to = self.confirmed, left.size()
+            left.write_confirmed()
+            left.close()

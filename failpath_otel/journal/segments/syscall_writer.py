@@ -4,6 +4,7 @@ import os
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.journal.files import port
 from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
 
 
@@ -38,7 +39,7 @@ class SyscallWriter:
             if end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
                 raise_no_room(data)
             while done < len(data):
-                done += os.pwrite(self._segment.descriptor, data[done:], end + done)
+                done += port.file_system.write_at(self._segment.descriptor, data[done:], end + done)
             # Last: another thread reads up to here.
             self._written = end + done, frames + 1
         finally:

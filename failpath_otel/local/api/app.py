@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from failpath_otel.local.api.actions.run_files import RunFiles
-from failpath_otel.local.api.assets import Assets
+from failpath_otel.local.api.assets.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded

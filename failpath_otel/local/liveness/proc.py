@@ -1,11 +1,12 @@
 """The state of a process as the operating system shows it, by its pid."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-CAN_INSPECT: Final = os.name == "posix"
-"""Whether :func:`inspect_process` may be called: on Windows, signal 0 is Ctrl-C."""
+CAN_INSPECT: Final = sys.platform != "win32"
+"""Whether :func:`inspect_process` may be called: on Windows, ``os.kill`` ends the process, or sends it Ctrl-C."""
 
 _PROC: Final = Path("/proc")
 _INITIAL_NAMESPACE: Final = 0xEFFFFFFC

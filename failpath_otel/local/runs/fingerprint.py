@@ -1,7 +1,7 @@
 """The fingerprint of an error: equal for errors of one cause, whatever ids, values and times stand in their messages.
 
 What varies in a message is replaced by ``*``, and several of them in a row by one; the rest is its shape. What is kept
-and what goes is in ``docs/local.md``.
+and what goes is in ``docs/guides/local/errors.md``.
 """
 
 import re

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import failpath_otel.local
-from failpath_otel.local.api.assets import Assets
+from failpath_otel.local.api.assets.assets import Assets
 
 PAGE = Path(failpath_otel.local.__file__).parent / "page"
 IMPORTED = re.compile(r'"(\.[^"]+)";$')

@@ -34,6 +34,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the document, with everything in a fixed order."""
     types = _types(operations)
     schemas, components = msgspec.json.schema_components(types, ref_template=_COMPONENT)
+    for component in components.values():
+        if "description" in component:
+            component["description"] = component["description"].partition("\n\nExample:\n")[0]  # it is in Python
     schema_of = dict(zip(map(id, types), schemas, strict=True))
 
     def described(content: Content) -> dict[str, Any]:

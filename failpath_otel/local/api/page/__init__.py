@@ -1,1 +1,1 @@
-"""The HTTP interface of the local receiver: events, spans, the page and its API, checks of clients."""
+"""What the page of the local receiver asks for: its routes, its parameters, its answers as JSON."""

@@ -14,7 +14,7 @@ from tests.local.contract import DOCUMENT, check_answer
 from tests.local.events import event, wire
 from tests.local.page import Page
 
-COMMITTED: Final = Path(__file__).parents[4] / "docs" / "openapi.json"
+COMMITTED: Final = Path(__file__).parents[4] / "docs" / "reference" / "openapi.json"
 
 OTHER_STANDARDS: Final = re.compile(
     r"/v1/(traces|metrics|logs)|/healthz|/readyz|/metrics|/page/.*|/|/flows/.*|/runs(/.*)?|/compare/.*"

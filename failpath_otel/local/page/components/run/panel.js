@@ -73,7 +73,7 @@ export function Doubt({ step, p50Ms, lastEvent, name = null }) {
   const when = html`${clock(since, serverNow())} (${ago(since, serverNow())})`;
   if (step.liveness === "gone") {
     const which = step.process ? `Process ${step.process.pid} on ${step.process.host}` : "The process";
-    return html`<p class="doubt doubt-gone">${which} is not there any more: it ended before ${whose} did, which it had begun at ${when}.</p>`;
+    return html`<p class="doubt doubt-gone">${which} has ended. It was inside ${whose}, which began at ${when} and never finished.</p>`;
   }
   // For a step that has hardly ever ended, the usual duration is unknown.
   const unusual = p50Ms !== null && serverNow() - Date.parse(since) > MUCH_LONGER * p50Ms;

@@ -60,7 +60,7 @@ function failure(step) {
 }
 
 function goneStep(step) {
-  return `${titled(step)} began at ${step.startedAt} and its process is not there any more.`;
+  return `${titled(step)} began at ${step.startedAt} and never finished: its process has ended.`;
 }
 
 // Most steps of a run share their metadata: each is listed once, with the steps that have it.

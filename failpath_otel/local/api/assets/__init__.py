@@ -1,0 +1,1 @@
+"""The files of the page: what is served of them, and joined to what."""
