@@ -56,7 +56,7 @@ def commit_time(root: Path, commit: str = "HEAD") -> int:
 
 
 def files(root: Path) -> list[str]:
-    """Return the files of a tree that git knows, as they are now; where there is no git, those that it does not ignore."""
+    """Return the files of a tree that git knows, as they are now; without git, those that it does not ignore."""
     if not is_clone(root):
         return _files_by_hand(root)
     # Not what is new: tests, which run beside this, write files and delete them.
