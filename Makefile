@@ -146,7 +146,7 @@ docs: $(VENV_DOCS)/.docs
 docs-serve: $(VENV_DOCS)/.docs
 	$(VENV_DOCS)/bin/python -m mkdocs serve --dev-addr 127.0.0.1:8000 $(ARGS)
 
-# Material says at each start that it does not advise the next major version of MkDocs.
+# Material announces at each start that it gets no releases after May 2027, and names its successor, Zensical.
 docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 
 venv: $(VENV)/.dev

@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -84,7 +85,7 @@ def main(arguments: list[str]) -> int:
         with Sink() as sink, TemporaryDirectory() as journal:
             os.environ["FAILPATH_JOURNAL"] = journal
             if asked:
-                return figures.main(asked[0], figures.of_this_process(instructions.count(sink)))
+                return figures.main(asked[0], partial(instructions.count, sink), figures.of_this_process())
             for name in names or _PARTS:
                 print(f"measuring {name} ...", file=sys.stderr, flush=True)
                 rows += _PARTS[name](sink)

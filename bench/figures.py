@@ -7,7 +7,7 @@ another compiler has made takes another number of instructions for both, and nea
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,14 +68,18 @@ class Change:
         return f"{self.name:16} {self.then:6.3f} -> {self.now:6.3f}  {self.change:+7.1%}{verdict}"
 
 
-def of_this_process(counted: Mapping[str, float]) -> Figures:
-    """Return what was counted with the Python, the SDK and the package of this process."""
+Count = Callable[[Iterable[str]], dict[str, int]]
+"""Counts the rows of these names, or where there are none those that ``INSTRUCTIONS`` names."""
+
+
+def of_this_process() -> Figures:
+    """Return the Python, the SDK and the package of this process, with no counts."""
     return Figures(
         package=package_version,
         python=f"{platform.python_version()}{'' if _has_gil() else 't'}",
         sdk=sdk_version,
         machine=platform.machine(),
-        instructions={name: round(count) for name, count in counted.items()},
+        instructions={},
     )
 
 
@@ -114,22 +118,31 @@ def compare(then: Figures, now: Figures) -> list[Change]:
     return [Change(name, before[name], after[name]) for name in before if name in after]
 
 
-def main(what: str, now: Figures, path: Path = STORED) -> int:
-    """Print figures as JSON, store them, or compare them with the stored ones; return the exit code."""
-    if what == "--json":
-        print(json.dumps(msgspec.to_builtins(now), indent=2))
-        return 0
+def main(what: str, count: Count, here: Figures, path: Path = STORED) -> int:
+    """Print figures as JSON, store them, or compare them with the stored ones; return the exit code.
+
+    *here* has what is counted with, and no counts. Compared are the rows that are stored, and only these are counted.
+    """
+    if what == "--compare":
+        return _compare(count, here, path)
+    now = msgspec.structs.replace(here, instructions=count(()))
     if what == "--store":
         store(now, path)
         print(f"stored for {now.key()}")
-        return 0
+    else:
+        print(json.dumps(msgspec.to_builtins(now), indent=2))
+    return 0
+
+
+def _compare(count: Count, here: Figures, path: Path) -> int:
     every = stored(path)
-    then = every.get(now.key())
+    then = every.get(here.key())
     if then is None:
-        print(f"bench: nothing was compared: there are no stored figures for {now.key()}", file=sys.stderr)
+        print(f"bench: nothing was compared: there are no stored figures for {here.key()}", file=sys.stderr)
         print(f"Stored are: {'; '.join(every) or 'none'}.", file=sys.stderr)
         print("`python -m bench instructions --store` on the tree of the last release stores some.", file=sys.stderr)
         return 2
+    now = msgspec.structs.replace(here, instructions=count(then.instructions))
     print(f"{now.key()}: spans that a step is worth, at {then.package} and now")
     changes = compare(then, now)
     for change in changes:

@@ -7,7 +7,7 @@ which are the same by function.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
@@ -75,19 +75,19 @@ def measure(sink: Sink) -> list[Row]:
     return [*(_row(name, counted) for name in counted), *(row for part in parts for row in part.result())]
 
 
-def count(sink: Sink) -> dict[str, float]:
-    """Count the instructions of one step in each case that ``INSTRUCTIONS`` names, by its name.
+def count(sink: Sink, rows: Iterable[str] = ()) -> dict[str, int]:
+    """Count the instructions of one step in each of these cases, or of those that ``INSTRUCTIONS`` names, by its name.
 
     Raises:
         BenchError: there is no Valgrind, or a case has failed.
     """
     if not callgrind.installed():
         raise BenchError(callgrind.INSTALL)
-    asked = _asked()
+    names = {"bare", *(tuple(rows) or _selected(_asked()))}
     with ThreadPoolExecutor(os.cpu_count()) as processes:
-        counted = _counted({*_selected(asked), "bare"}, sink, processes)
+        counted = _counted(names, sink, processes)
     sink.take()
-    return counted
+    return {name: round(instructions) for name, instructions in counted.items()}
 
 
 def _counted(names: set[str], sink: Sink, processes: ThreadPoolExecutor) -> dict[str, float]:

@@ -116,6 +116,8 @@ def test_no_block_of_python_is_left_out(path: Path) -> None:
     page = read_page(path)
     assert page.languages.isdisjoint({"py", "python3", "pycon"})
     assert page.text.count("```") == 2 * len(re.findall(r"^```\w*\n.*?^```$", page.text, re.MULTILINE | re.DOTALL))
+    for code in page.beside:
+        ast.parse(code)
     if page.files:
         assert any(name.startswith("test_") for name in page.files)
     code = "\n".join([*page.files.values(), *(program.code for program in page.programs)])

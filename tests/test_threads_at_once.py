@@ -210,5 +210,9 @@ def test_methods_that_follow_a_fork_are_all_kept_while_threads_add_some_and_othe
             ThisProcess()  # which goes at once
 
     assert together(*[add] * 4) == []
-    known = {method.__self__ for each in forking._in_child.copy().values() if (method := each()) is not None}
+    known = {
+        getattr(method, "__self__", None)
+        for each in forking._in_child.copy().values()
+        if (method := each()) is not None
+    }
     assert known >= set(kept)

@@ -11,7 +11,6 @@ import pytest
 
 from failpath_otel.cli.main import main
 from tests.docs.pages import DOCS, read_page
-from tests.docs.running import environment
 from tests.receiver import start_receiver, wait_for
 
 PAGE: Final = DOCS / "start.md"
@@ -43,14 +42,13 @@ def test_its_program_its_kill_and_its_misspelt_key_are_shown_as_it_says(
         return is_so
 
     with start_receiver(tmp_path / "local.db") as receiver:
-        variables = environment(receiver) | {"FAILPATH_PROJECT_KEY": "any"}
-        for name in ("FAILPATH_PROJECT_KEY", "FAILPATH_DEV_ENDPOINT"):
-            monkeypatch.setenv(name, variables[name])
+        monkeypatch.setenv("FAILPATH_PROJECT_KEY", "any")
+        monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", receiver.url)
         program = [sys.executable, "shop.py"]
-        done = subprocess.run([*program, "order-1", "0.1"], env=variables, capture_output=True, text=True, check=True)
+        done = subprocess.run([*program, "order-1", "0.1"], capture_output=True, text=True, check=True)
         assert f"$ python shop.py order-1 0.1\n{done.stdout}" in page.text
         wait_for(runs(*shown[1]), 20)
-        with subprocess.Popen([*program, "order-2", "60"], env=variables) as killed:
+        with subprocess.Popen([*program, "order-2", "60"]) as killed:
             wait_for(runs(*shown[2]), 20)
             killed.kill()
         wait_for(runs(*shown[3]), 20)

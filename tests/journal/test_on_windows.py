@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_a_directory_that_is_being_made_is_left_alone_until_it_is_old(base: Path
 
 
 def test_where_another_process_locks_a_directory_before_its_own_does_that_one_makes_another(
-    base: Path, opened: Folder, monkeypatch: pytest.MonkeyPatch
+    base: Path, opened: Folder
 ) -> None:
     taken: list[LockedDirectory] = []
 
@@ -132,8 +133,8 @@ def test_where_another_process_locks_a_directory_before_its_own_does_that_one_ma
             taken[0] = found
         return windows_lock.try_lock(descriptor)
 
-    monkeypatch.setattr(port, "file_system", portable.PortableFiles(late))
-    made = LockedDirectory.create(str(base), BINDING)
+    with patch.object(port, "file_system", portable.PortableFiles(late)):
+        made = LockedDirectory.create(str(base), BINDING)
     assert taken[0].name != made.name
     assert taken[0].remove()
     assert [name for name, _ in list_journals(opened)] == [made.name]

@@ -6,21 +6,23 @@ from typing import Any, Final
 
 import griffe
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _ROLE: Final = re.compile(r":(?:class|func|meth|attr):`([\w.]+)`")
 _LIMITS: Final = {
     f"limits.{name}": value
     for name, value in re.findall(
-        r"^([A-Z_]+)(?:: Final)? = ([\d._]+)$", Path("failpath_otel/limits.py").read_text(encoding="utf-8"), re.MULTILINE
+        r"^([A-Z_]+)(?:: Final)? = ([\d._]+)$",
+        (_ROOT / "failpath_otel" / "limits.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
 }
 """Values of defaults that have a name."""
 
-_MADE_BY_US: Final = {"FailpathClient", "Run", "Step"}
 _EXAMPLE: Final = re.compile(r"^Example:$", re.MULTILINE)
 
 
 class Docstrings(griffe.Extension):
-    """Rewrite docstrings, and leave out how objects are made that users get and do not make."""
+    """Rewrite docstrings."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring; its names are those of the package, or of the class around it."""
@@ -30,8 +32,6 @@ class Docstrings(griffe.Extension):
         if isinstance(obj, griffe.Function):
             for parameter in obj.parameters:
                 parameter.default = _LIMITS.get(str(parameter.default), parameter.default)
-        if isinstance(obj, griffe.Class) and obj.name in _MADE_BY_US:
-            obj.members.pop("__init__", None)
 
 
 def _short(name: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 import posixpath
 import re
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,15 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 def on_post_page(output: str, **_: Any) -> str:
     """Name the dialog of the search, for screen readers; the theme does not."""
     return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"', 1)
+
+
+def on_post_build(config: Any) -> None:
+    """Put the pages beside the site as they were written, where llms.txt links them."""
+    source = Path(config.docs_dir)
+    for path in source.rglob("*.md"):
+        target = Path(config.site_dir) / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _in_site(text: str, source: str, config: Any) -> str:
