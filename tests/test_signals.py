@@ -16,7 +16,7 @@ from failpath_otel import report
 from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.options.options import Options
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.threads import RealThread
+from failpath_otel.runtime.threads import RealThread, RLock
 from failpath_otel.steps.run_end import RunEndFlush
 
 
@@ -136,15 +136,15 @@ def test_a_time_limit_that_comes_as_an_option_is_read_is_no_fault_of_the_option(
 
 @pytest.mark.usefixtures("_limited")
 def test_a_time_limit_that_comes_as_a_thread_begins_reaches_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin: Any = threading._start_new_thread  # type: ignore[attr-defined]
+    name = "_start_new_thread" if hasattr(threading, "_start_new_thread") else "_start_joinable_thread"  # from 3.13 on
+    begin: Any = getattr(threading, name)
     begun = threading.Event()
 
-    def interrupted(*given: Any) -> None:
-        begin(*given)
+    def interrupted(*given: Any, **named: Any) -> None:
+        begin(*given, **named)
         assert begun.wait(10)
         signal.raise_signal(signal.SIGUSR1)
 
-    name = "_start_new_thread" if hasattr(threading, "_start_new_thread") else "_start_joinable_thread"
     monkeypatch.setattr(threading, name, interrupted)
     with pytest.raises(TimeLimit):
         RealThread(begun.set, "testing").start()
@@ -163,3 +163,26 @@ def test_a_fault_of_ours_where_something_is_dropped_is_logged_and_not_raised_lat
     faulty.__del__()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert begun == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_a_time_limit_that_comes_as_a_lock_is_taken_leaves_it_free() -> None:
+    """CPython 3.14 may call a handler once the lock is taken, and before ``with`` would release it."""
+    lock = RLock()
+
+    def limit(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, limit)
+    try:
+        for number in range(100):
+            with pytest.raises(TimeoutError):
+                signal.setitimer(signal.ITIMER_REAL, 0.000_2 + number / 1e6)
+                while True:
+                    with lock:
+                        pass
+            with pytest.raises(RuntimeError):  # it is not held
+                lock.release()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

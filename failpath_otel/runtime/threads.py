@@ -59,7 +59,27 @@ def unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
 
 
 _start_new_thread: Final = unpatched("_thread", "start_new_thread")
-RLock: Final = threading.RLock if HAS_GREEN_THREADS else _thread.RLock
+_ONCE: Final = (True,)
+
+
+class _WholeRLock(_thread.RLock):
+    """A lock that ``with`` has either taken and will release, or has not taken, whatever a signal handler raises.
+
+    In CPython 3.14 a handler may run after the lock is taken and before ``with`` would release it. Between the items of
+    an iterator none runs, nor when a function returns.
+    """
+
+    def __enter__(self) -> bool:
+        """Take the lock."""
+        (taken,) = map(self.acquire, _ONCE)
+        return taken
+
+
+def _real_rlock() -> Any:  # noqa: ANN401 - either class
+    return _WholeRLock if sys.version_info[:2] == (3, 14) else _thread.RLock
+
+
+RLock: Final = threading.RLock if HAS_GREEN_THREADS else _real_rlock()
 Lock: Final = unpatched("_thread", "allocate_lock")
 get_ident: Final = unpatched("_thread", "get_ident")
 sleep: Final = unpatched("time", "sleep")

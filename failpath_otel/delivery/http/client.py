@@ -21,7 +21,7 @@ from failpath_otel.options.options import Options
 from failpath_otel.records import request
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.runtime.threads import Lock, get_ident
+from failpath_otel.runtime.threads import RLock, get_ident
 from failpath_otel.scrubbing.values import REDACTED
 
 Post = Callable[[bytes, dict[str, str], float | None], Reply]
@@ -53,7 +53,7 @@ class HttpClient:
 
     def _begin(self) -> None:
         # A connection shared with the parent process would mix both processes' requests.
-        self._lock = Lock()
+        self._lock = RLock()
         self._sender: int | None = None
         self._channel = self._new_channel()
         self._reused = False  # whether an answer came over the connection at hand
