@@ -31,8 +31,10 @@ def test_every_page_is_in_the_navigation_once() -> None:
         ("```text\n[code](../../gone.py)\n```", "```text\n[code](../../gone.py)\n```"),
         ("![A](../images/drawings/a.svg)", "[![A](../images/drawings/a.svg)](../images/drawings/a.svg)"),
         (
-            '<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="d.png">\n'
-            '  <img alt="A" src="l.png">\n</picture>',
+            (
+                '<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="d.png">\n'
+                '  <img alt="A" src="l.png">\n</picture>'
+            ),
             "![A](l.png#only-light)\n![A](d.png#only-dark)",
         ),
     ],
