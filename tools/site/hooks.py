@@ -29,7 +29,6 @@ def on_config(config: Any) -> Any:
     config.repo_url = urls["Repository"]
     config.site_url = urls["Documentation"]
     config.repo_name = urls["Repository"].partition("://")[2].partition("/")[2]
-    config.nav = _that_are_there(config.nav)
     config.nav[-1] = {"Decisions": ["decisions/README.md", *_decisions()]}
     return config
 
@@ -70,20 +69,6 @@ def _link(whole: str, target: str, anchor: str, source: str, config: Any) -> str
         _LOG.warning("%s links %s, which is not in the repository", source, path)
     kind = "tree" if (ROOT / path).is_dir() else "blob"
     return f"]({config.repo_url}/{kind}/main/{path}{anchor})"
-
-
-def _that_are_there(entries: list[Any]) -> list[Any]:
-    """Return the navigation without the pages that are still to be written."""
-    kept = []
-    for entry in entries:
-        [(title, below)] = entry.items() if isinstance(entry, dict) else [(None, entry)]
-        if isinstance(below, list):
-            below = _that_are_there(below)
-        elif not (ROOT / "docs" / below).exists():
-            below = None
-        if below:
-            kept.append(below if title is None else {title: below})
-    return kept
 
 
 def _decisions() -> list[dict[str, list[str]]]:
