@@ -29,6 +29,8 @@ export PIP_NO_INPUT := 1
 
 # Quiet twice: errors only.
 PIP_INSTALL = -m pip --quiet --quiet install --editable
+# For what few processes use: Python compiles what they import of it, which is less than all.
+PIP_INSTALL_UNCOMPILED = -m pip --quiet --quiet install --no-compile --editable
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
@@ -192,12 +194,12 @@ $(VENV_NEWEST)/.newest: $(VENV_NEWEST)/.venv pyproject.toml
 
 $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 	@echo "Installing this package and its neighbours into $(VENV_NEIGHBOURS) (about a minute) ..."
-	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL) '.[tests-neighbours]'
+	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[tests-neighbours]'
 	@touch $@
 
 $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
-	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
+	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[tests-frameworks]'
 	@touch $@
 
 $(VENV_DEPLOYMENT)/.deployment: $(VENV_DEPLOYMENT)/.venv pyproject.toml
@@ -207,7 +209,7 @@ $(VENV_DEPLOYMENT)/.deployment: $(VENV_DEPLOYMENT)/.venv pyproject.toml
 
 $(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
 	@echo "Installing what builds the documentation into $(VENV_DOCS) ..."
-	@$(VENV_DOCS)/bin/python $(PIP_INSTALL) '.[docs]'
+	@$(VENV_DOCS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[docs]'
 	@touch $@
 
 # Without what these would depend on beyond the lock: see tools/release/overrides.txt.
@@ -216,6 +218,7 @@ $(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
 	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-compile --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
+# The newest pip takes a third of the time that one of 2023 takes to choose versions; the older one works as well.
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
 %/.venv:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -227,4 +230,5 @@ $(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
 		echo "make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Creating $* with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear $*
+	@$*/bin/python -m pip --quiet --quiet install --no-compile --upgrade pip || echo "Going on with the pip that is there."
 	@touch $@
