@@ -17,6 +17,7 @@ from opentelemetry.trace import get_current_span
 from failpath_otel.options.options import OPTIONS
 from failpath_otel.report import logger
 from failpath_otel.spans.processor import FailpathSpanProcessor
+from tests import whole_locks
 from tests.fault_server import FaultServer, fault_server
 from tests.forge import REAL
 from tests.forge_server import MEASURED
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the tiers, and chooses the seed of the storms for all workers, so that it stands in the log."""
+    whole_locks.put_in()
     for mark, says in MARKS.items():
         config.addinivalue_line("markers", f"{mark}: {says}")
     config.pluginmanager.register(Selection(config))

@@ -65,8 +65,8 @@ _ONCE: Final = (True,)
 class _WholeRLock(_thread.RLock):
     """A lock that ``with`` has either taken and will release, or has not taken, whatever a signal handler raises.
 
-    In CPython 3.14 a handler may run after the lock is taken and before ``with`` would release it. Between the items of
-    an iterator none runs, nor when a function returns.
+    In CPython 3.14 a handler may run once the lock is taken, and before ``with`` would release it (decision 0004). None
+    runs as an iterator is unpacked, nor as a function returns.
     """
 
     def __enter__(self) -> bool:
