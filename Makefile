@@ -24,6 +24,9 @@ PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) 
 # Without the browser most tests do.
 PARALLEL_FLOOR ?= -n 4
 
+# For which `make check` looks at the types of the package as well.
+PLATFORMS ?= win32 darwin
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -130,7 +133,7 @@ test-deployment: $(VENV_DEPLOYMENT)/.deployment
 # All of them run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev $(VENV_RELEASE)/.release
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
+	for checker in "ruff check" "ruff format --check" mypy $(foreach platform,$(PLATFORMS),"mypy --platform $(platform) --cache-dir .mypy_cache/$(platform) failpath_otel failpath_otel_pytest.py") "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
