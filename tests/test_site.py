@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.pages import DECISIONS, DOCS, ROOT
 from tools.site.built import mistakes_in
-from tools.site.hooks import on_page_markdown
+from tools.site.hooks import on_page_markdown, on_post_page
 
 ADDRESS: Final = "https://example.org/docs/"
 
@@ -45,6 +45,14 @@ def test_what_means_something_else_on_the_site_is_repaired(
     page = SimpleNamespace(file=SimpleNamespace(src_uri="guides/page.md"))
     assert on_page_markdown(written, page, SimpleNamespace(repo_url="https://a.b/c")) == shown
     assert caplog.messages == []
+
+
+def test_screen_readers_get_the_names_of_the_search_and_of_lists_of_pages() -> None:
+    html = '<div role="dialog"><nav aria-labelledby="__nav_7_1_label"><label class="md-nav__title" for="__nav_7_1">'
+    assert on_post_page(html) == (
+        '<div role="dialog" aria-label="Search"><nav aria-labelledby="__nav_7_1_title">'
+        '<label class="md-nav__title" for="__nav_7_1" id="__nav_7_1_title">'
+    )
 
 
 def test_a_link_out_of_the_documentation_to_nothing_fails_the_site(caplog: pytest.LogCaptureFixture) -> None:

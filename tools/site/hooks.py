@@ -20,6 +20,8 @@ _PICTURE: Final = re.compile(
     r'<img alt="([^"]+)" src="([^"]+)">\s*</picture>'
 )
 _DRAWING: Final = re.compile(r"!\[[^\]]*\]\((\S+/drawings/\S+\.svg)\)")
+_TITLE: Final = re.compile(r'<label class="md-nav__title" for="(__nav_\d[\d_]*)"')
+_LABELLED: Final = re.compile(r'aria-labelledby="(__nav_\d[\d_]*)_label"')
 _BLOCK: Final = re.compile(r"^\| (\d{4}) to (\d{4}) \| (.+?) \|$", re.MULTILINE)
 
 
@@ -41,7 +43,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Name the dialog of the search, for screen readers; the theme does not."""
+    """Name the dialog of the search and each list of pages, for screen readers; the theme does not, or by an icon."""
+    output = _TITLE.sub(r'\g<0> id="\1_title"', output)
+    output = _LABELLED.sub(r'aria-labelledby="\1_title"', output)
     return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"', 1)
 
 
