@@ -62,14 +62,14 @@ _start_new_thread: Final = unpatched("_thread", "start_new_thread")
 _ONCE: Final = (True,)
 
 
-class _WholeRLock(_thread.RLock):
+class _WholeRLock(_thread.RLock):  # type: ignore[misc]  # typed as final, which it is not
     """A lock that ``with`` has either taken and will release, or has not taken, whatever a signal handler raises.
 
     In CPython 3.14 a handler may run once the lock is taken, and before ``with`` would release it (decision 0004). None
     runs as an iterator is unpacked, nor as a function returns.
     """
 
-    def __enter__(self) -> bool:
+    def __enter__(self) -> bool:  # type: ignore[override]  # never called with arguments
         """Take the lock."""
         (taken,) = map(self.acquire, _ONCE)
         return taken
