@@ -7,6 +7,7 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEWEST ?= .venv-newest
 VENV_NEIGHBOURS ?= .venv-neighbours
 VENV_FRAMEWORKS ?= .venv-frameworks
+VENV_DEPLOYMENT ?= .venv-deployment
 VENV_DOCS ?= .venv-docs
 VENV_RELEASE ?= .venv-release
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
@@ -23,11 +24,16 @@ PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) 
 # Without the browser most tests do.
 PARALLEL_FLOOR ?= -n 4
 
+# For which `make check` looks at the types of the package as well.
+PLATFORMS ?= win32 darwin
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 # Quiet twice: errors only.
 PIP_INSTALL = -m pip --quiet --quiet install --editable
+# For what few processes use: Python compiles what they import of it, which is less than all.
+PIP_INSTALL_UNCOMPILED = -m pip --quiet --quiet install --no-compile --editable
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
@@ -59,7 +65,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-newest test-neighbours test-frameworks check check-package dist bench docs docs-serve venv venv-floor venv-newest venv-neighbours venv-frameworks venv-docs venv-release clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-newest test-neighbours test-frameworks test-deployment check check-package dist bench docs docs-serve venv venv-floor venv-newest venv-neighbours venv-frameworks venv-deployment venv-docs venv-release clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -75,13 +81,14 @@ help:
 	@echo "make test-newest       run the same that start no process on the newest of them, which no instrumentation holds back"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
+	@echo "make test-deployment   lint what is in deploy/: the image, and the manifests by the schemas of Kubernetes"
 	@echo "make check             ruff, mypy and pyright, linters of the workflows, pip check, and the checks of the package"
 	@echo "make check-package     build wheel and sdist twice, compare them, and check what they hold"
 	@echo "make dist              make what a release has, in dist/: wheel, sdist, SBOM, notes, hashes"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make docs              build the documentation into site/; a warning, a broken link or a request to another host fails it"
 	@echo "make docs-serve        show it at http://127.0.0.1:8000 as it is written"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-newest, venv-neighbours, venv-frameworks, venv-docs, venv-release: for the targets of that name)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-newest, venv-neighbours, venv-frameworks, venv-deployment, venv-docs, venv-release: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -120,10 +127,13 @@ test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
 
+test-deployment: $(VENV_DEPLOYMENT)/.deployment
+	PATH="$$PWD/$(VENV_DEPLOYMENT)/bin:$$PATH" $(VENV_DEPLOYMENT)/bin/python -m pytest tests/deploy tests/test_dashboard.py $(ARGS)
+
 # All of them run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev $(VENV_RELEASE)/.release
 	@failed=; \
-	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
+	for checker in "ruff check" "ruff format --check" mypy $(foreach platform,$(PLATFORMS),"mypy --platform $(platform) --cache-dir .mypy_cache/$(platform) failpath_otel failpath_otel_pytest.py") "pyright --pythonpath $(VENV)/bin/python" tools.github_files "pip check"; do \
 		echo "== $$checker"; \
 		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
 	done; \
@@ -154,11 +164,12 @@ venv-floor: $(VENV_FLOOR)/.floor
 venv-newest: $(VENV_NEWEST)/.newest
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
+venv-deployment: $(VENV_DEPLOYMENT)/.deployment
 venv-docs: $(VENV_DOCS)/.docs
 venv-release: $(VENV_RELEASE)/.release
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEWEST) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEWEST) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) $(VENV_DEPLOYMENT) $(VENV_DOCS) $(VENV_RELEASE) build dist site .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -186,17 +197,22 @@ $(VENV_NEWEST)/.newest: $(VENV_NEWEST)/.venv pyproject.toml
 
 $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 	@echo "Installing this package and its neighbours into $(VENV_NEIGHBOURS) (about a minute) ..."
-	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL) '.[tests-neighbours]'
+	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[tests-neighbours]'
 	@touch $@
 
 $(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
 	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
-	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
+	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[tests-frameworks]'
+	@touch $@
+
+$(VENV_DEPLOYMENT)/.deployment: $(VENV_DEPLOYMENT)/.venv pyproject.toml
+	@echo "Installing this package and the linters of deploy/ into $(VENV_DEPLOYMENT) (about half a minute) ..."
+	@$(VENV_DEPLOYMENT)/bin/python $(PIP_INSTALL) '.[tests-deployment]'
 	@touch $@
 
 $(VENV_DOCS)/.docs: $(VENV_DOCS)/.venv pyproject.toml
 	@echo "Installing what builds the documentation into $(VENV_DOCS) ..."
-	@$(VENV_DOCS)/bin/python $(PIP_INSTALL) '.[docs]'
+	@$(VENV_DOCS)/bin/python $(PIP_INSTALL_UNCOMPILED) '.[docs]'
 	@touch $@
 
 # Without what these would depend on beyond the lock: see tools/release/overrides.txt.
@@ -205,6 +221,7 @@ $(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
 	@$(VENV_RELEASE)/bin/python -m pip --quiet --quiet install --no-compile --no-deps --require-hashes --requirement tools/release/requirements.txt
 	@touch $@
 
+# The newest pip takes a third of the time that one of 2023 takes to choose versions; the older one works as well.
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
 %/.venv:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -216,4 +233,5 @@ $(VENV_RELEASE)/.release: $(VENV_RELEASE)/.venv tools/release/requirements.txt
 		echo "make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Creating $* with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear $*
+	@$*/bin/python -m pip --quiet --quiet install --no-compile --upgrade pip || echo "Going on with the pip that is there."
 	@touch $@

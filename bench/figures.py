@@ -1,12 +1,15 @@
 """Figures of the last release, kept in the repository, and how those of a tree compare with them.
 
-A figure is the instructions of a step as a multiple of those of a bare span that the same process counts. A Python that
-another compiler has made takes another number of instructions for both, and nearly the same multiple.
+A figure is the instructions of a step as a multiple of those of a bare span that the same run counts. Pythons of one
+version that were built in other ways differ in it by up to a tenth, and so are not compared.
 """
 
+import hashlib
 import json
 import platform
+import shlex
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +32,17 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     package: str
     python: str
+    build: str
+    """The compiler that made it, and a digest of its options."""
     sdk: str
     machine: str
     instructions: dict[str, int]
     """Of a step, or a bare span, by the names of ``INSTRUCTIONS``."""
 
     def key(self) -> str:
-        """Return what two figures have in common that can be compared: the minor version of Python, the SDK."""
+        """Return what figures have in common that can be compared."""
         minor = ".".join(self.python.split(".")[:2])
-        return f"Python {minor}, OpenTelemetry SDK {self.sdk}, {self.machine}"
+        return f"Python {minor} ({self.build}), OpenTelemetry SDK {self.sdk}, {self.machine}"
 
     def multiples(self) -> dict[str, float]:
         """Return each figure but the baseline as a multiple of the baseline."""
@@ -76,15 +81,18 @@ def of_this_process() -> Figures:
     """Return the Python, the SDK and the package of this process, with no counts."""
     return Figures(
         package=package_version,
-        python=f"{platform.python_version()}{'' if _has_gil() else 't'}",
+        python=platform.python_version(),
+        build=f"{platform.python_compiler()}, {_digest(sysconfig.get_config_var('CONFIG_ARGS') or '')}",
         sdk=sdk_version,
         machine=platform.machine(),
         instructions={},
     )
 
 
-def _has_gil() -> bool:
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+def _digest(options: str) -> str:
+    """Return the same for the same options, wherever what was built is installed."""
+    kept = " ".join(option for option in shlex.split(options) if "/" not in option)
+    return hashlib.sha256(kept.encode()).hexdigest()[:8]
 
 
 def stored(path: Path = STORED) -> dict[str, Figures]:
@@ -102,7 +110,7 @@ def store(figures: Figures, path: Path = STORED) -> None:
     """
     every = stored(path)
     before = every.get(figures.key())
-    # Rows of two runs do not go together: the other one may have had a Python of another compiler.
+    # Rows of two runs do not go together: each has its own baseline.
     if before is not None and before.instructions.keys() > figures.instructions.keys():
         missing = sorted(before.instructions.keys() - figures.instructions.keys())
         msg = f"not stored: {', '.join(missing)} would be lost. Count all rows that are stored"

@@ -196,7 +196,8 @@ def configure(
         max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are
             dropped. A journal has bounds of its own. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
         journal: the directory in which records wait, so that they outlive the process; ``None``: they wait in memory.
-            ``FAILPATH_JOURNAL`` (``off`` for memory), else a directory in the user's state directory.
+            ``FAILPATH_JOURNAL`` (``off`` for memory), else a directory in the user's state directory, but on
+            Windows memory.
         compression: ``"gzip"`` or ``"none"``, of the bodies. ``FAILPATH_COMPRESSION``, else ``"none"``.
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.

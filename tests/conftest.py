@@ -22,6 +22,7 @@ from tests.fault_server import FaultServer, fault_server
 from tests.forge import REAL
 from tests.forge_server import MEASURED
 from tests.keys import KEY
+from tests.platforms import register
 from tests.tiers import CHOICES, MARKS, Guard, Selection
 
 
@@ -37,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark, says in MARKS.items():
         config.addinivalue_line("markers", f"{mark}: {says}")
     config.pluginmanager.register(Selection(config))
+    register(config)
     # Before the tests are imported, which ask for it. All examples are for the longer runs.
     busy = [hypothesis.HealthCheck.too_slow]  # which is about the machine
     hypothesis.settings.register_profile("full", suppress_health_check=busy)

@@ -5,17 +5,20 @@ still sends to it: what it sends would be in another test. And nobody may get th
 not up yet.
 """
 
-import fcntl
 import itertools
 import os
 import random
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+if sys.platform != "win32":
+    import fcntl
 
 HOST: Final = "127.0.0.1"
 
@@ -42,7 +45,8 @@ def unused_port() -> int:
         with _lock:
             port = next(_ports)
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sys.platform != "win32":  # where it would take a port in use
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
@@ -54,7 +58,8 @@ def unused_port() -> int:
 def default_grpc_port() -> Generator[bool]:
     """The port 4317, which no other test uses for the time of the block; yields whether it is free."""
     with Path(tempfile.gettempdir(), "failpath-otel-4317.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if sys.platform != "win32":
+            fcntl.flock(lock, fcntl.LOCK_EX)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

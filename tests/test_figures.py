@@ -9,11 +9,13 @@ import pytest
 
 from bench import figures
 from bench.figures import Count, Figures
+from bench.figures import _digest as digest
 from bench.sink import BenchError
 
 THEN = Figures(
     package="0.1.0",
     python="3.13.0",
+    build="GCC 12.2.0, bb28b3b9",
     sdk="1.45.1",
     machine="x86_64",
     instructions={"bare": 200_000, "journal": 240_000, "none": 80_000},
@@ -57,7 +59,7 @@ def test_a_step_that_takes_less_than_five_percent_more_passes(path: Path, count:
     assert figures.main("--compare", counting(none=count), HERE, path) == 0
 
 
-def test_an_interpreter_that_takes_more_for_everything_changes_nothing(path: Path) -> None:
+def test_what_takes_more_for_everything_changes_nothing(path: Path) -> None:
     slower = {name: count * 3 // 2 for name, count in THEN.instructions.items()}
     assert figures.main("--compare", counting(**slower), HERE, path) == 0
 
@@ -67,14 +69,16 @@ def never(_: Iterable[str]) -> dict[str, int]:
     raise AssertionError
 
 
-@pytest.mark.parametrize("other", [{"python": "3.12.1"}, {"sdk": "1.46.0"}, {"machine": "aarch64"}])
+@pytest.mark.parametrize(
+    "other", [{"python": "3.12.1"}, {"build": "Clang 19"}, {"sdk": "1.46.0"}, {"machine": "aarch64"}]
+)
 def test_without_figures_of_the_same_kind_nothing_is_compared_and_the_message_names_those_that_are_stored(
     path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, str]
 ) -> None:
     assert figures.main("--compare", never, msgspec.structs.replace(HERE, **other), path) == 2
     message = capsys.readouterr().err
     assert "nothing was compared" in message
-    assert "Stored are: Python 3.13, OpenTelemetry SDK 1.45.1, x86_64." in message
+    assert "Stored are: Python 3.13 (GCC 12.2.0, bb28b3b9), OpenTelemetry SDK 1.45.1, x86_64." in message
 
 
 def test_stored_figures_replace_those_of_the_same_kind_alone(path: Path) -> None:
@@ -100,3 +104,7 @@ def test_the_repository_has_figures_whose_keys_are_theirs() -> None:
 def test_json_is_what_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
     assert figures.main("--json", lambda _: THEN.instructions, msgspec.structs.replace(THEN, instructions={})) == 0
     assert msgspec.convert(json.loads(capsys.readouterr().out), type=Figures) == THEN
+
+
+def test_where_python_is_installed_is_no_part_of_how_it_was_built() -> None:
+    assert digest("'--prefix=/here' --with-lto") == digest("--with-lto '--prefix=/there'") != digest("'--prefix=/here'")

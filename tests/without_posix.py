@@ -47,7 +47,7 @@ def become_windows() -> None:
     _remove(os, _OS)
     _remove(signal, _SIGNAL)
     _remove(select, ("poll", "epoll"))
-    _remove(socket, ("AF_UNIX", "SO_REUSEPORT", "socketpair"))
+    _remove(socket, ("AF_UNIX", "SO_REUSEPORT"))
     _remove(time, ("clock_gettime", "CLOCK_MONOTONIC", "CLOCK_BOOTTIME", "tzset"))
     os.supports_dir_fd = set()
     os.kill = _never

@@ -33,6 +33,7 @@ _SPECIAL: Final = {
     f"__{name}__"
     for name in ("init", "call", "enter", "exit", "aenter", "aexit", "iter", "await", "eq", "hash", "len", "getattr")
 }
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HEAD: Final = "# Written by `python -m tools.public_api`. A line that goes or changes breaks what users wrote.\n"
 
 
@@ -170,7 +171,7 @@ def _holder(public: griffe.Object) -> griffe.Module:
 
 
 def _explained(change: griffe.Breakage) -> str:
-    return change.explain(griffe.ExplanationStyle("oneline"))
+    return _COLOUR.sub("", change.explain(griffe.ExplanationStyle("oneline")))
 
 
 def _concerns_users(change: griffe.Breakage, public: griffe.Object) -> bool:

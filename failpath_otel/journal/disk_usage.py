@@ -41,8 +41,7 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
     try:
         max_bytes = max_total_bytes(base)
         journals = list(list_journals(base))
-        largest = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
-        if len(journals) <= limits.MAX_JOURNALS and len(journals) * largest <= max_bytes:
+        if len(journals) <= limits.MAX_JOURNALS and len(journals) * _largest() <= max_bytes:
             return
         used = {name: _bytes_used(base, name) for name, _ in journals}
         if len(journals) <= limits.MAX_JOURNALS and sum(used.values()) <= max_bytes:
@@ -57,7 +56,15 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
 
 def max_total_bytes(base: Folder) -> int:
     """Return how many bytes all journals below an open base may take."""
-    return min(limits.MAX_JOURNALS_BYTES, int(base.total_bytes() * limits.MAX_JOURNALS_SHARE))
+    total = base.total_bytes()
+    # On a small volume of its own, a process that starts after a crash keeps the full journal of the one before.
+    at_least = min(2 * _largest(), total // 2)
+    return min(limits.MAX_JOURNALS_BYTES, max(int(total * limits.MAX_JOURNALS_SHARE), at_least))
+
+
+def _largest() -> int:
+    """Return how many bytes one journal may take, with its spare segment."""
+    return (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES
 
 
 def _bytes_used(base: Folder, name: str) -> int:

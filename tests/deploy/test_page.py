@@ -23,7 +23,7 @@ def test_the_files_that_its_commands_name_are_there() -> None:
 def test_its_figures_are_those_of_the_code() -> None:
     assert f"| ends within | {ENDS_WITHIN:.0f} s of SIGTERM" in PAGE.text
     journal = limits.JOURNAL_SEGMENTS * limits.JOURNAL_SEGMENT_BYTES
-    assert f"one full journal of {journal >> 20} MiB" in PAGE.text
+    assert f"two full journals of {journal >> 20} MiB" in PAGE.text
     for gibibytes, journals in re.findall(r"(\d+) GiB (?:have room )?for (\d+)\b", PAGE.text):
         room = min((int(gibibytes) << 30) * limits.MAX_JOURNALS_SHARE, limits.MAX_JOURNALS_BYTES)
         assert int(room / journal) == int(journals)

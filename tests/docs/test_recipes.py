@@ -39,7 +39,7 @@ def test_the_tests_of_all_recipes_pass_in_a_folder_with_their_files_and_without_
     tests = sorted(name for name in files if name.startswith("test_"))
     assert len(tests) == len(RECIPES)
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "PYTEST"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "failpath_otel", *tests]
     variables["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(DOCS.parent)])
     done = subprocess.run(
         command,

@@ -17,6 +17,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel._version import __version__
+from failpath_otel.local.api.assets.joined_page import joined_page
 from tests.fault_server import FaultServer
 from tests.receiver import first_line
 
@@ -72,10 +73,14 @@ def test_in_an_environment_of_its_own_the_wheel_examines_and_drains_and_with_an_
     assert not {"starlette", "uvicorn", "opentelemetry-instrumentation"} & versions.keys()
     assert json.loads(_said(scripts / "failpath-otel", tmp_path, server.url, "drain", "--json"))["left"] == 0
     _pip(sys.executable, "--python", str(scripts / "python"), "install", "--no-compile", f"{wheel}[local]")
+    # All of the source tree but the licences, which are among those of the metadata.
+    files = {path.relative_to(PAGE).as_posix(): path.read_bytes() for path in PAGE.rglob("*") if path.is_file()}
+    served = {name: body for name, body in files.items() if not name.endswith(LICENCES)} | joined_page(files)
     with _serving(scripts / "failpath-otel", tmp_path) as port:
         for path, file in (
             ("/", "index.html"),
             ("/flows/some%2Fflow", "index.html"),
+            ("/page/joined.js", "joined.js"),
             ("/page/app.js", "app.js"),
             ("/page/vendor/preact.mjs", "vendor/preact.mjs"),
             *((f"/page/vendor/{name}", f"vendor/{name}") for name in LICENCES),
@@ -85,9 +90,8 @@ def test_in_an_environment_of_its_own_the_wheel_examines_and_drains_and_with_an_
                 response = connection.getresponse()
                 body = response.read()
             assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
-            there = (PAGE / file).is_file() and not file.endswith(LICENCES)
-            assert response.status == (200 if there else 404), path
-            assert not there or body == (PAGE / file).read_bytes()
+            assert response.status == (200 if file in served else 404), path
+            assert file not in served or body == served[file]
 
 
 def _pip(python: str, *arguments: str) -> None:

@@ -5,10 +5,10 @@ or its process may be killed just before, in the midst of it or just after. Who 
 """
 
 import errno
-import fcntl
 import itertools
 import mmap
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,10 +18,14 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from failpath_otel.journal import directory, trimming
-from failpath_otel.journal.files import posix
 from failpath_otel.journal.segments import mapped, segment
 from failpath_otel.runtime import descriptors as owned
 from tests.journal.windows import windows
+
+if sys.platform != "win32":
+    import fcntl
+
+    from failpath_otel.journal.files import posix
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
 LOOKING: Final = ("pread", "read", "fstat", "stat", "listdir")

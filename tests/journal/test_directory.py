@@ -1,8 +1,8 @@
 """The directory of one process's journal, and the lock that says that its owner lives."""
 
-import fcntl
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,15 @@ import pytest
 from failpath_otel.journal import directory as directory_module
 from failpath_otel.journal.directory import LockedDirectory, UnusableError, list_journals, open_base
 from failpath_otel.journal.discovery import lock_orphans
-from failpath_otel.journal.files import posix
 from failpath_otel.journal.files.file_system import Folder
 from tests.journal.conftest import BINDING
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")
+if sys.platform != "win32":
+    import fcntl
+
+    from failpath_otel.journal.files import posix
+
+AS_ROOT = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root gives away")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ NewJournal = Callable[..., Journal]
 
 
 def files(base: Path) -> list[str]:
-    return sorted(str(path.relative_to(base)).partition("/")[2] for path in base.rglob("*") if path.is_file())
+    return sorted(path.relative_to(base).as_posix().partition("/")[2] for path in base.rglob("*") if path.is_file())
 
 
 def orphans(base: Path) -> list[Orphan]:

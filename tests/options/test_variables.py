@@ -151,7 +151,7 @@ def test_all_variables_of_this_package_together_are_no_reason_to_say_anything(
     monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
 ) -> None:
     for name in VARIABLES:
-        monkeypatch.setenv(name, "")
+        monkeypatch.setenv(name, "off" if name == "FAILPATH_JOURNAL" else "")  # on Windows, there is a line without it
     Options.resolve(project_key=KEY)
     assert said() == []
 

@@ -20,6 +20,8 @@ _PICTURE: Final = re.compile(
     r'<img alt="([^"]+)" src="([^"]+)">\s*</picture>'
 )
 _DRAWING: Final = re.compile(r"!\[[^\]]*\]\((\S+/drawings/\S+\.svg)\)")
+_TITLE: Final = re.compile(r'<label class="md-nav__title" for="(__nav_\d[\d_]*)"')
+_LABELLED: Final = re.compile(r'aria-labelledby="(__nav_\d[\d_]*)_label"')
 _BLOCK: Final = re.compile(r"^\| (\d{4}) to (\d{4}) \| (.+?) \|$", re.MULTILINE)
 
 
@@ -29,7 +31,6 @@ def on_config(config: Any) -> Any:
     config.repo_url = urls["Repository"]
     config.site_url = urls["Documentation"]
     config.repo_name = urls["Repository"].partition("://")[2].partition("/")[2]
-    config.nav = _that_are_there(config.nav)
     config.nav[-1] = {"Decisions": ["decisions/README.md", *_decisions()]}
     return config
 
@@ -42,7 +43,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Name the dialog of the search, for screen readers; the theme does not."""
+    """Name the dialog of the search and each list of pages, for screen readers; the theme does not, or by an icon."""
+    output = _TITLE.sub(r'\g<0> id="\1_title"', output)
+    output = _LABELLED.sub(r'aria-labelledby="\1_title"', output)
     return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"', 1)
 
 
@@ -70,20 +73,6 @@ def _link(whole: str, target: str, anchor: str, source: str, config: Any) -> str
         _LOG.warning("%s links %s, which is not in the repository", source, path)
     kind = "tree" if (ROOT / path).is_dir() else "blob"
     return f"]({config.repo_url}/{kind}/main/{path}{anchor})"
-
-
-def _that_are_there(entries: list[Any]) -> list[Any]:
-    """Return the navigation without the pages that are still to be written."""
-    kept = []
-    for entry in entries:
-        [(title, below)] = entry.items() if isinstance(entry, dict) else [(None, entry)]
-        if isinstance(below, list):
-            below = _that_are_there(below)
-        elif not (ROOT / "docs" / below).exists():
-            below = None
-        if below:
-            kept.append(below if title is None else {title: below})
-    return kept
 
 
 def _decisions() -> list[dict[str, list[str]]]:

@@ -3,6 +3,8 @@
 import argparse
 import errno
 import gc
+import os
+import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -11,6 +13,13 @@ from failpath_otel.serving.log_format import complain
 
 NewParser = Callable[..., argparse.ArgumentParser]
 """Makes the parser of one command, as ``add_parser`` of :mod:`argparse` does."""
+
+
+def end_on_sigterm_as_process_1() -> None:
+    """Have SIGTERM end process 1 of a container while it starts: the kernel ignores it there if nothing handles it."""
+    if os.getpid() == 1:
+        # Nothing has been accepted yet, so there is nothing to finish. The server handles the signal once it is made.
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 @contextmanager

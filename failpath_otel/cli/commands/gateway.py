@@ -6,7 +6,13 @@ from typing import Final
 
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.command import (
+    NewParser,
+    cannot_serve,
+    end_on_sigterm_as_process_1,
+    fail,
+    without_collections,
+)
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
 from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.cli.commands.target import add_key_option, given_target
@@ -57,6 +63,7 @@ def add_to(new_parser: NewParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    end_on_sigterm_as_process_1()
     set_log_format(arguments)
     try:
         with without_collections():
