@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.tiers import has_slow_tests
+
 ROOT: Final = Path(__file__).parents[1]
 CONFTEST: Final = "from tests.conftest import pytest_addoption, pytest_configure"
 FIXTURES: Final = """
@@ -105,3 +107,18 @@ def test_a_fast_test_may_fork_where_its_mark_says_why_and_do_nothing_else(tmp_pa
     fork = "import os, subprocess, sys, pytest\n@pytest.mark.forks('why')\ndef test_it():\n"
     assert run_pytest(tmp_path, fork + "    os.fork() or os._exit(0)\n")[0] == 0
     assert run_pytest(tmp_path, fork + "    subprocess.run([sys.executable, '-c', 'pass'])\n")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("@pytest.mark.process\ndef test_a() -> None: ...", True),
+        ("pytestmark = pytest.mark.storm", True),
+        ("async def test_a(\n    tmp_path: Path, browsing: Browsing\n) -> None: ...", True),
+        ("@pytest.fixture\ndef own(receiver: Receiver) -> str: ...", True),
+        ("def test_a(tmp_path: Path) -> None:\n    receiver = node = process()", False),
+    ],
+)
+def test_files_without_slow_tests_are_known_by_their_text(tmp_path: Path, text: str, found: bool) -> None:
+    (tmp_path / "test_a.py").write_text(text)
+    assert has_slow_tests(tmp_path / "test_a.py") is found

@@ -4,9 +4,12 @@ A test is in exactly one tier. What it takes says in which: fixtures that start 
 so does a mark, where a test starts a process itself. A test without either is fast, and fails if it starts a process.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
@@ -49,6 +52,11 @@ _BY_FIXTURE: Final[dict[str, Tier]] = {
 }
 """The tier of a test that takes a fixture, or a fixture that takes it."""
 
+_ASKS: Final = re.compile(
+    rf"\bmark\.(?:{'|'.join(tier for tier in TIERS if tier != 'fast')})\b"
+    rf"|\bdef \w+\([^)]*\b(?:{'|'.join(_BY_FIXTURE)})\b"
+)
+
 _STARTS: Final = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "tests.forge.start"}
 )
@@ -62,6 +70,15 @@ def tier_of(item: pytest.Item) -> Tier:
     return max(asked, key=list(TIERS).index, default="fast")
 
 
+@cache
+def has_slow_tests(file: Path) -> bool:
+    """Return whether a file looks as if it had tests that are not fast, by its text alone.
+
+    Without the fast tests, only such files are imported: all of them take 20 s in each worker.
+    """
+    return _ASKS.search(file.read_text(encoding="utf-8")) is not None
+
+
 class Selection:
     """The tests of ``--tier``, and what is said at the end of those that it left out. Registered as a plugin."""
 
@@ -70,12 +87,19 @@ class Selection:
         self._left_out: Counter[str] = Counter()
         self._run = 0
 
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        without_fast = "fast" not in CHOICES[self._chosen]
+        is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+        return True if without_fast and is_test and not has_slow_tests(collection_path) else None
+
     # After `-k` and `-m`, so that what those leave out is not counted.
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         kept, left = [], []
         for item in items:
             tier = tier_of(item)
+            if self._chosen == "fast" and tier != "fast" and not has_slow_tests(item.path):
+                raise pytest.UsageError(f"{item.nodeid} is of the tier {tier}, and --tier rest would not look there")
             # `make test` runs these, and so the rest is without them.
             of_fast = tier == "fast" or (item.get_closest_marker("whole") and self._chosen in {"fast", "rest"})
             if ("fast" if of_fast else tier) in CHOICES[self._chosen]:
