@@ -29,8 +29,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
 
 _NO_RUN: Final = (
-    "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool; such"
-    " calls are not recorded. Give it the run and call run.step() there, or run it in contextvars.copy_context()."
+    "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool or for a"
+    " message that brought no run; such calls are not recorded. Give it the run and call run.step() there, or run it in"
+    " contextvars.copy_context()."
 )
 _client_numbers: Final = itertools.count()
 
