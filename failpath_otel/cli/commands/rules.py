@@ -12,7 +12,7 @@ from failpath_otel.cli.commands.receiver import DEFAULT, add_token_option, defau
 from failpath_otel.cli.printable import printable
 
 _EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
-_RULES: Final = "a rules file, preset:NAME, or several of these separated by commas"
+_RULES: Final = "a file of rules, preset:NAME, or several of these separated by commas"
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -22,16 +22,15 @@ def add_to(new_parser: NewParser) -> None:
         help="check rules, and try them on the spans of a running program",
         description="Checks rules, and tries them on the spans of a running program.",
         examples={
-            "find the errors in a rules file": "failpath-otel rules check rules.toml",
-            "see which spans the rules turn into steps": "failpath-otel rules try rules.toml",
+            "what is wrong with a file of rules": "failpath-otel rules check rules.toml",
+            "which spans they make steps of": "failpath-otel rules try rules.toml",
         },
     )
     commands = parser.add_subparsers(dest="rules_command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
-        help="check rules files",
-        description="Checks rules files. Prints each error with its file and line. Exits with 2 if there is an error,"
-        " otherwise with 0.",
+        help="check files of rules",
+        description="Checks files of rules. Prints what is wrong, with file and line, and exits with 2; else with 0.",
         examples={"your own rules, and a preset": "failpath-otel rules check rules.toml preset:django"},
     )
     check.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
@@ -39,11 +38,11 @@ def add_to(new_parser: NewParser) -> None:
     trial = commands.add_parser(
         "try",
         help="show which spans of a running program match which rules",
-        description="Receives the spans of a running program for a while, then prints which rules match them, which"
-        " rules nearly match, and which steps and runs they would make. Delivers nothing.",
+        description="Takes the spans of a running program for a while, and prints which rules apply to them, which"
+        " nearly do, and which steps and runs would come out. Delivers nothing.",
         examples={
-            "with the spans that arrive at a local receiver, until Ctrl-C": "failpath-otel rules try rules.toml",
-            "with the spans that a program sends to port 4318, for half a minute": (
+            "on the spans that come to a local receiver, until Ctrl-C": "failpath-otel rules try rules.toml",
+            "on the spans that a program sends to port 4318, for half a minute": (
                 "failpath-otel rules try rules.toml preset:celery --otlp-port 4318 --seconds 30"
             ),
         },
@@ -55,10 +54,10 @@ def add_to(new_parser: NewParser) -> None:
         "--otlp-port",
         type=kinds.number(0, 65_535),
         metavar="PORT",
-        help="receive OTLP/HTTP on this port of 127.0.0.1 instead; 0 picks a free port",
+        help="take OTLP/HTTP at this port of 127.0.0.1 instead; 0 picks a free one",
     )
     add_token_option(trial)
-    trial.add_argument("--seconds", type=kinds.number(1, 86_400), help="how long to receive; default: until Ctrl-C")
+    trial.add_argument("--seconds", type=kinds.number(1, 86_400), help="for how long; default: until Ctrl-C")
     trial.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
     trial.set_defaults(action=_try)
 
@@ -103,7 +102,7 @@ def _try(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        return fail('`rules try` needs an extra; install it with: pip install "failpath-otel[gateway]"')
+        return fail('rules are tried by an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
         sources = list(rule_sources(_SOURCE, arguments.rules))
         for source in sources:
