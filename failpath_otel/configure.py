@@ -60,7 +60,7 @@ class FailpathClient(Failpath):
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Wait at most ``timeout`` seconds (default: 5) until everything recorded so far is delivered.
 
-        While Failpath cannot be reached, this makes one attempt at once, and further ones as time allows.
+        While Failpath cannot be reached, this makes one attempt at once, and further attempts as time allows.
 
         Returns:
             Whether every record of this process was delivered. A lost record makes this ``False`` for good;
@@ -68,8 +68,8 @@ class FailpathClient(Failpath):
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: with ``throw_on_send_error``, in place of ``False``: the first loss that was not raised yet,
-                else the failure for which records wait. Where neither is left, the result is ``False``.
+            DeliveryError: with ``throw_on_send_error``, instead of returning ``False``: the first loss that was not
+                raised yet, otherwise the failure for which records wait. If there is neither, it returns ``False``.
 
         Example:
             >>> run = failpath.run("checkout", run_id="order-17")
@@ -107,14 +107,14 @@ class FailpathClient(Failpath):
         return complete
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Flush for at most ``timeout`` seconds (default: 5), then take no more records; return its result.
+        """Flush for at most ``timeout`` seconds (default: 5), then accept no more records; return the flush's result.
 
-        Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
-        interpreter this is not needed: what waits is flushed by itself.
+        Steps still run and are still ordinary spans, but they are no longer delivered. You do not need this at the end
+        of the interpreter: waiting records are flushed automatically.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: as by :meth:`flush`, after the shutdown.
+            DeliveryError: as in :meth:`flush`, after the shutdown.
 
         Example:
             >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
@@ -124,7 +124,7 @@ class FailpathClient(Failpath):
         return self._raise_if_incomplete(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
-        """Return the counts of records by what became of them.
+        """Return the counts of records: accepted, delivered, waiting, and lost by reason.
 
         Example:
             >>> failpath.run("checkout", run_id="order-17").skip("send-receipt-email")
@@ -164,63 +164,68 @@ def configure(
     metrics: "MeterProvider | bool | None" = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
-    """Send the steps of this process to Failpath. One call; returns the client.
+    """Send the steps of this process to Failpath. One call is enough; it returns the client.
 
-    Joins the OpenTelemetry set-up that is there, by adding one span processor to its tracer provider; where there is
-    none, steps go by a private provider. Never sets the global provider, a sampler or a signal handler, and changes
-    nothing about the spans of others.
+    It joins the existing OpenTelemetry set-up by adding one span processor to its tracer provider. If there is none,
+    steps use a private provider. It never sets the global provider, a sampler or a signal handler, and does not change
+    other spans.
 
-    A provider has one destination: called again for the same provider, the last call's options hold, for steps that
-    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all. A
-    global provider that is set later is joined when the next step begins. When the last joined provider is shut down or
-    collected, what waits is delivered, then thread, connection and journal are released until another step begins.
+    A provider has one destination. If this is called again for the same provider, the options of the last call apply to
+    all clients of that provider, for steps that begin from then on; ``shutdown()`` of one client ends delivery for all.
+    A global provider that is set later is joined when the next step begins. When the last joined provider is shut down
+    or collected, waiting records are delivered; then thread, connection and journal are released until another step
+    begins.
 
-    An argument that is ``None`` is taken from its environment variable, else from its default.
+    If an argument is ``None``, its environment variable applies, otherwise its default.
 
     Args:
-        project_key: the Failpath project. ``FAILPATH_PROJECT_KEY``. A secret.
-        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT`` or ``FAILPATH_ENDPOINT``, else ``https://api.failpath.dev``.
+        project_key: the key of the Failpath project; it is a secret. ``FAILPATH_PROJECT_KEY``.
+        endpoint: the base URL of Failpath. ``FAILPATH_DEV_ENDPOINT`` or ``FAILPATH_ENDPOINT``, else
+            ``https://api.failpath.dev``.
         enabled: ``False``: functions run, steps are spans of your provider, and nothing is sent; no key is needed.
-            ``"if-key-present"``: the same without a key, as in CI and migrations. ``FAILPATH_ENABLED``, else ``True``.
-        default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.
-        capture_stack: send the stack trace of an error along. ``FAILPATH_CAPTURE_STACK``, else ``False``.
-        send_error_messages: ``False``: of an error, its name alone. ``FAILPATH_SEND_ERROR_MESSAGES``, else ``True``.
+            ``"if-key-present"``: like ``False`` if there is no key, for example in CI and migrations; otherwise like
+            ``True``. ``FAILPATH_ENABLED``, else ``True``.
+        default_metadata: JSON-like values for every record; those of the run and the step take precedence. Do not put
+            secrets into it.
+        capture_stack: also send the stack trace of an error. ``FAILPATH_CAPTURE_STACK``, else ``False``.
+        send_error_messages: ``False``: send only the name of an error. ``FAILPATH_SEND_ERROR_MESSAGES``, else ``True``.
         send_process: send host name, pid and start time of the process. ``FAILPATH_SEND_PROCESS``, else ``True``.
         delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has
-            failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
-            does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
+            failed. Async code waits without blocking the event loop; synchronous code on an event loop does not wait.
+            ``FAILPATH_DELIVERY``, else ``"background"``.
         throw_on_send_error: raise a :class:`DeliveryError` from ``flush()`` and ``shutdown()``, and with
             ``delivery="await"`` from the step as well, after its function has run; an exception of the function takes
             precedence. ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
-        send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
-        max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are
-            dropped. A journal has bounds of its own. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
+        send_timeout: seconds for one request as a whole; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
+        max_queue_size: the number of records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond that,
+            new steps are dropped. A journal has its own limits. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
         journal: the directory in which records wait, so that they outlive the process; ``None``: they wait in memory.
-            ``FAILPATH_JOURNAL`` (``off`` for memory), else a directory in the user's state directory, but on
-            Windows memory.
-        compression: ``"gzip"`` or ``"none"``, of the bodies. ``FAILPATH_COMPRESSION``, else ``"none"``.
+            ``FAILPATH_JOURNAL`` (``off`` for memory), else a directory in the user's state directory; on Windows,
+            memory.
+        compression: how request bodies are compressed: ``"gzip"`` or ``"none"``. ``FAILPATH_COMPRESSION``, else
+            ``"none"``.
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.
         redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
-            ``error.stack`` and their texts, on the thread of the step; its result takes the value's place.
-        session: send by this ``requests.Session`` instead of by connections of our own. No other code may use it
-            meanwhile. ``send_timeout`` then holds for the connection and for each read.
-        route: the path that is added to the endpoint. ``/v1/events``.
-        headers: HTTP headers, over those of the wire contract.
+            ``error.stack`` and their texts, on the thread of the step; its result replaces the value.
+        session: send with this ``requests.Session`` instead of the package's own connections. No other code may use it
+            at the same time. ``send_timeout`` then applies to the connection and to each read.
+        route: the path that is added to the endpoint; default: ``/v1/events``.
+        headers: HTTP headers; they take precedence over those of the wire contract.
         payload: makes the JSON body of a request from its list of events.
-        rules: :class:`StepRule` objects, which make steps of the spans of other tracers; or presets and TOML files with
-            rules as a text, ``"preset:django,celery,./rules.toml"``; or a list of both. ``FAILPATH_RULES``, a text;
-            else none.
-        flows: the path of ``.failpath/flows.json``: a flow or step key that is not in it is logged as a warning, once,
-            when a step has it; nothing else changes. A file that cannot be read is logged, and nothing is checked.
-            ``FAILPATH_FLOWS``, else none.
-        metrics: report figures about the delivery by OpenTelemetry's metrics, read from ``stats()``: to the global
-            meter provider, also one that is set later; to a ``MeterProvider`` that is given; ``False``: to none.
-            ``FAILPATH_METRICS``, else ``True``.
-        tracer_provider: the provider to join. Default: the global one, also one that is set later.
+        rules: :class:`StepRule` objects, which turn spans of other tracers into steps; or a string that names presets
+            and TOML files of rules, ``"preset:django,celery,./rules.toml"``; or a list of both. ``FAILPATH_RULES``, a
+            string; else none.
+        flows: the path of ``.failpath/flows.json``: if a step has a flow or step key that is not in it, one warning for
+            that key is logged; nothing else changes. If the file cannot be read, this is logged, and nothing is
+            checked. ``FAILPATH_FLOWS``, else none.
+        metrics: report the figures of ``stats()`` as OpenTelemetry metrics. ``True``: to the global meter provider,
+            even if it is set later; a ``MeterProvider``: to this one; ``False``: not at all. ``FAILPATH_METRICS``, else
+            ``True``.
+        tracer_provider: the provider to join. Default: the global one, even if it is set later.
 
     Raises:
-        ConfigurationError: the project key is missing, or an option cannot work.
+        ConfigurationError: the project key is missing, or an option is invalid.
 
     Example:
         >>> import failpath_otel

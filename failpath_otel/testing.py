@@ -28,12 +28,12 @@ OnEvent = Callable[[Record], object]
 class MockFailpath(FailpathClient):
     """A client like that of :func:`failpath_otel.configure`, whose records stay in :attr:`events`.
 
-    Steps take the same way as in production, up to and including the encoded record. Nothing is sent, no environment
-    variable of this package is read, and no global object is changed: any number of these live side by side. With
-    ``OTEL_SDK_DISABLED=true`` nothing is recorded, as in production; a warning says so.
+    Steps run through the same code as in production, up to and including the encoded record. Nothing is sent, no
+    environment variable of this package is read, and no global object is changed, so any number of mocks can exist side
+    by side. With ``OTEL_SDK_DISABLED=true``, nothing is recorded, as in production, and a warning reports this.
 
     Args:
-        default_metadata: JSON-like values for every record, under those of the run and the step.
+        default_metadata: JSON-like values for every record; those of the run and the step take precedence.
         capture_stack: put the stack trace of an error into its record. Default: off.
         on_event: called with each record, on the thread of the step; an exception that it raises is logged once.
 
@@ -76,7 +76,7 @@ class MockFailpath(FailpathClient):
 
     @property
     def events(self) -> list[Record]:
-        """The records so far, in the order in which they were made; a new list at every call.
+        """The records so far, in the order in which they were made; a new list each time.
 
         Example:
             >>> from failpath_otel.testing import MockFailpath

@@ -19,17 +19,17 @@ from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 @public
 @dataclass(frozen=True)
 class StepRule:
-    """Makes a step of every span that matches it, unless the span is a step already.
+    """Turns every span that matches it into a step, unless the span is already a step.
 
     ``running`` is reported when such a span starts, and the outcome when it ends: ``error`` if its status is ``ERROR``,
-    else ``success``. None of its attributes become metadata.
+    otherwise ``success``. Its attributes do not become metadata, except those named ``failpath.metadata.<key>``.
 
     ``flow``, ``step`` and ``run_id`` can be templates: ``{1}`` is the text of the first wildcard in ``span_name``,
-    ``{attr:http.route}`` a span attribute, of a list its first item, ``{resource:service.name}`` an attribute of the
-    resource of the span, and ``{attr:a|attr:b|1|'text'}`` the first of these that is there. Braces around anything else
-    are text; ``{{1}}`` is ``{1}`` as text. A flow or a step that cannot be filled in, that is no usable key, or that is
-    one too many, is ``other``. In both, a wildcard and a span attribute stand without query strings, literals of SQL,
-    addresses of e-mail and random ids.
+    ``{attr:http.route}`` a span attribute (if it is a list, its first item), ``{resource:service.name}`` an attribute
+    of the resource of the span, and ``{attr:a|attr:b|1|'text'}`` the first of these that exists. Braces around anything
+    else are text; ``{{1}}`` is ``{1}`` as text. A flow or a step becomes ``other`` if it cannot be filled in, is not a
+    usable key, or exceeds ``max_keys``. In both, the text of a wildcard or a span attribute is used without query
+    strings, SQL literals, e-mail addresses and random ids.
 
     Args:
         flow: the flow key.
@@ -38,19 +38,19 @@ class StepRule:
         scope: the name of the instrumentation scope, usually the instrumentation's module; ``*`` and ``?`` as above.
         kind: the kind of the span: ``"server"``, ``"client"``, ``"producer"``, ``"consumer"`` or ``"internal"``;
             default: any.
-        where: span attributes, all of which have to match. A text is a pattern as above, and ``"*"`` any value that is
-            there; a number or a boolean is that value; a list has values of which one has to match. Of an attribute
-            that is a list, one item has to match. A name can be several, separated by ``|``: the first one that is
-            there counts.
-        run_id: the name of a span attribute, or else of a baggage entry, that holds the run id; or a template. Without
-            it, or if the span has none of these, the run id is the baggage entry ``failpath.run.id``, else that of the
-            enclosing step of the same flow, else the trace id.
-        max_keys: how many different pairs of flow and step the templates of this rule make at most, in a server that
-            takes spans of many services for each of them; default: 200.
+        where: span attributes; all of them must match. A string is a pattern as above, and ``"*"`` matches any value; a
+            number or a boolean matches that value; a list matches any of its values. If the attribute is a list, one
+            of its items must match. A key can consist of several names, separated by ``|``: the first one that exists
+            counts.
+        run_id: the name of the span attribute, or otherwise of the baggage entry, that holds the run id; or a template.
+            Without it, or if the span has none of these, the run id is the baggage entry ``failpath.run.id``, else that
+            of the enclosing step of the same flow, else the trace id.
+        max_keys: the maximum number of different pairs of flow and step that the templates of this rule make; in a
+            server that receives spans of many services, for each service. Default: 200.
 
     Raises:
-        ConfigurationError: an argument has the wrong type, is empty or too long, a template has a placeholder that is
-            none, or ``run_id`` or a template names an attribute that looks like a secret.
+        ConfigurationError: an argument has the wrong type, is empty or too long, a template has an invalid placeholder,
+            or ``run_id`` or a template names an attribute that looks like a secret.
 
     Example:
         >>> from opentelemetry.sdk.trace import TracerProvider
@@ -80,16 +80,16 @@ class StepRule:
     def preset(
         name: str, *, flow: str | None = None, run_id: str | None = None, max_keys: int | None = None
     ) -> "tuple[StepRule, ...]":
-        """Return the rules that come with the package for the spans of one library.
+        """Return the rules of this package for the spans of one library.
 
         Args:
             name: such as ``"django"`` or ``"celery"``; ``docs/reference/presets.md`` lists them.
-            flow: the flow of all these rules, in place of their own; it can be a template of attributes.
+            flow: the flow of all these rules, instead of their own; it can be a template of attributes.
             run_id: the same for the run id.
-            max_keys: that of each of these rules, in place of its own.
+            max_keys: ``max_keys`` of each of these rules, instead of its own.
 
         Raises:
-            ConfigurationError: there is no such preset, or ``flow``, ``run_id`` or ``max_keys`` cannot be that of a
+            ConfigurationError: there is no such preset, or ``flow``, ``run_id`` or ``max_keys`` is not valid for a
                 rule.
 
         Example:
