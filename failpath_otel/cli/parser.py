@@ -24,7 +24,7 @@ def new_parser() -> CommandParser:
         description="The OpenTelemetry bridge to Failpath.",
         examples={
             "see the runs of your programs on this machine": "failpath-otel local --open",
-            "what failed within the last hour": "failpath-otel runs --status error --status gone --since 1h",
+            "runs that failed within the last hour": "failpath-otel runs --status error --status gone --since 1h",
             "all options of a command, with examples": "failpath-otel runs --help",
         },
     )

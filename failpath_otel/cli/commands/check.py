@@ -22,23 +22,32 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "check",
         help="check the keys in code against .failpath/flows.json",
-        description="Checks the flow and step keys in source files, and in files of rules, against the flows that are"
-        " declared; runs nothing. Exits with 0 where there is no error, with 1 where there is one, and with 2 where"
+        description="Checks the flow and step keys in source files, and in files of rules, against the declared"
+        " flows; does not run any code. Exits with 0 if there is no error, with 1 if there is one, and with 2 if"
         " something cannot be checked.",
         epilog="A line that ends in `# failpath: ignore` is not reported.",
         examples={
-            "all code below a folder": "failpath-otel check shop/",
-            "in a workflow of GitHub, as annotations": "failpath-otel check shop/ --format github",
-            "what a local receiver has seen, too": f"failpath-otel check shop/ --url {DEFAULT_URL}",
+            "all code in a folder": "failpath-otel check shop/",
+            "in a GitHub workflow, as annotations": "failpath-otel check shop/ --format github",
+            "also compare what a local receiver has seen": f"failpath-otel check shop/ --url {DEFAULT_URL}",
         },
     )
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a file, or a folder with all below it")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="a file, or a folder with everything below it"
+    )
     parser.add_argument(
         "--flows", type=Path, default=DEFAULT_PATH, metavar="PATH", help="the declared flows; default: %(default)s"
     )
-    parser.add_argument("--url", help="a local receiver; what it has seen is compared as well")
+    parser.add_argument("--url", help="a local receiver; the keys that it has seen are compared too")
     add_token_option(parser)
-    parser.add_argument("--ignore", action="append", default=[], choices=CODES, metavar="CODE", help="do not report it")
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        choices=CODES,
+        metavar="CODE",
+        help="do not report findings with this code; may be given several times",
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default %(default)s")
     parser.set_defaults(action=_run, usage_error=parser.error)

@@ -15,11 +15,11 @@ def add_to(new_parser: NewParser) -> None:
     """Add the command."""
     parser = new_parser(
         "completions",
-        help="print a script with which bash, zsh or fish completes this command",
-        description="Prints a script with which a shell completes this command, its options and files.",
+        help="print a completion script for bash, zsh or fish",
+        description="Prints a script that lets a shell complete this command, its options and files.",
         examples={
             "bash, in ~/.bashrc": 'eval "$(failpath-otel completions bash)"',
-            "zsh, in a folder of $fpath": "failpath-otel completions zsh > ~/.zfunc/_failpath-otel",
+            "zsh, in a folder that is in $fpath": "failpath-otel completions zsh > ~/.zfunc/_failpath-otel",
             "fish": "failpath-otel completions fish > ~/.config/fish/completions/failpath-otel.fish",
         },
     )

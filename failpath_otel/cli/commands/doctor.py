@@ -15,17 +15,19 @@ def add_to(new_parser: NewParser) -> None:
         "doctor",
         help="find what keeps steps from arriving",
         description="Checks key, options, proxy, certificates, endpoint, clock, journal and OpenTelemetry as a program"
-        " in this environment finds them, and says what to do where something is wrong. The endpoint gets one request,"
-        " without events unless --send is given. The report has no secrets in it: a bug report begins with it."
-        " Exits with 1 where there is a problem, else with 0.",
+        " in this environment finds them, and prints what to do if something is wrong. The endpoint gets one request,"
+        " without events unless --send is given. The report contains no secrets: include it in a bug report."
+        " Exits with 1 if there is a problem, otherwise with 0.",
         examples={
-            "what a program in this environment would meet": "failpath-otel doctor",
+            "check what a program in this environment would find": "failpath-otel doctor",
             "send a test event too": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel doctor --send",
             "for a bug report": "failpath-otel doctor --json > doctor.json",
         },
     )
     parser.add_argument(
-        "--send", action="store_true", help="send a test event, of the reserved flow failpath-doctor, and say so before"
+        "--send",
+        action="store_true",
+        help="send a test event in the reserved flow failpath-doctor, and announce it first",
     )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     add_target_options(parser)

@@ -20,12 +20,12 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "drain",
         help="deliver the records that ended processes have left",
-        description="Delivers the records that ended processes have left in their journals, and that no living process"
-        " has taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
-        " where --journal names a directory that does not exist.",
+        description="Delivers the records that ended processes have left in their journals, and that no running"
+        " process has taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, otherwise with 1; with 2"
+        " if --journal names a directory that does not exist.",
         examples={
-            "from cron, or as ExecStopPost of systemd": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel drain",
-            "what one journal has, within a minute": "failpath-otel drain --journal /var/lib/shop/journal --timeout 60",
+            "from cron, or as ExecStopPost in systemd": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel drain",
+            "deliver one journal, within a minute": "failpath-otel drain --journal /var/lib/shop/journal --timeout 60",
         },
     )
     add_target_options(parser)
@@ -34,7 +34,7 @@ def add_to(new_parser: NewParser) -> None:
         type=kinds.matching(r"[0-9]{1,5}(\.[0-9]{1,3})?", "a number of seconds", float),
         default=30.0,
         metavar="SECONDS",
-        help="for how long at most; default %(default).0f",
+        help="the maximum time; default %(default).0f",
     )
     parser.add_argument(
         "--rebind",
@@ -42,10 +42,10 @@ def add_to(new_parser: NewParser) -> None:
         metavar="HASH",
         nargs="?",
         const="all",
-        help="also deliver what was recorded for other project keys, endpoints and routes, or only what has this hash"
-        " in the names of its journals",
+        help="also deliver records for other project keys, endpoints and routes; with a hash, only those whose journals"
+        " have it in their names",
     )
-    parser.add_argument("--json", action="store_true", help="print what became of the records as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.set_defaults(action=_run)
 
 

@@ -30,14 +30,16 @@ def _add_export(new_parser: NewParser) -> None:
         description="Writes a run as a file that another receiver can import: its events with metadata, errors, stacks,"
         " host names and process ids, and its logs, redacted again.",
         examples={
-            "a file beside a bug report": "failpath-otel export order-17",
-            "without what the application has put into metadata": (
+            "a file to attach to a bug report": "failpath-otel export order-17",
+            "without the metadata that the application has set": (
                 "failpath-otel export order-17 --without metadata --out order-17.failpath-run.json"
             ),
         },
     )
     parser.add_argument("id", nargs="?", metavar="RUN_ID", help="the run")
-    parser.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the same, also for an id that begins with -")
+    parser.add_argument(
+        "--run", dest="run_id", metavar="RUN_ID", help="the same; also works for an id that begins with -"
+    )
     parser.add_argument("--flow", metavar="FLOW_KEY", help="the run of this flow; default: the newest with that id")
     parser.add_argument(
         "--without",
@@ -53,9 +55,9 @@ def _add_export(new_parser: NewParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="the file, - for standard output; default: RUN_ID.failpath-run.json in this folder",
+        help="the file; - for standard output; default: RUN_ID.failpath-run.json in this folder",
     )
-    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     add_receiver_options(parser)
     parser.set_defaults(action=_export, usage_error=parser.error)
 
@@ -64,11 +66,11 @@ def _add_import(new_parser: NewParser) -> None:
     parser = new_parser(
         "import",
         help="read runs from files into a local receiver",
-        description="Reads runs from files that failpath-otel export, or the page, has written. A run that is here"
-        " already with the same events is left alone; with other events it is refused, and nothing is mixed. Exits with"
-        " 1 where a file could not be imported; the others are.",
+        description="Reads runs from files that failpath-otel export, or the page, has written. A run that already"
+        " exists with the same events is left unchanged; with other events it is refused, and nothing is mixed. Exits"
+        " with 1 if a file could not be imported; the other files are.",
         examples={
-            "a bug report that you got": "failpath-otel import order-17.failpath-run.json",
+            "a bug report that you received": "failpath-otel import order-17.failpath-run.json",
             "into a database, without a receiver": "failpath-otel import *.failpath-run.json --db reports.db",
         },
     )

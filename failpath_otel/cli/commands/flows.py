@@ -17,7 +17,7 @@ def add_to(new_parser: NewParser) -> None:
         "flows",
         help="write what a local receiver has seen as .failpath/flows.json",
         description="Writes the flows that a local receiver has seen, with their steps and their order, as a graph to"
-        " start from: in the form of .failpath/flows.json.",
+        " start from, in the format of .failpath/flows.json.",
         examples={
             "a file to start from": f"failpath-otel flows --out {DEFAULT_PATH}",
             "one flow, to look at": "failpath-otel flows --flow checkout",
@@ -25,10 +25,10 @@ def add_to(new_parser: NewParser) -> None:
     )
     add_receiver_options(parser)
     parser.add_argument(
-        "--flow", metavar="FLOW_KEY", action="append", help="this flow only; may be given several times"
+        "--flow", metavar="FLOW_KEY", action="append", help="only this flow; may be given several times"
     )
     parser.add_argument("--out", type=Path, metavar="PATH", help="the file; default: standard output")
-    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     parser.set_defaults(action=_run)
 
 

@@ -26,12 +26,12 @@ def add_to(new_parser: NewParser) -> None:
     """Add the command; defaults come from the environment at this time."""
     parser = new_parser(
         "gateway",
-        help="take OTLP from any OpenTelemetry SDK or Collector",
-        description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON) and OTLP/gRPC, and delivers the steps among the"
+        help="receive OTLP from any OpenTelemetry SDK or Collector",
+        description="Receives OTLP/HTTP (/v1/traces, protobuf or JSON) and OTLP/gRPC, and delivers the steps among the"
         " spans to Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
         examples={
-            "take OTLP at port 4318 of this machine": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel gateway",
-            "from other machines, by TLS, for senders with a token": (
+            "receive OTLP at port 4318 of this machine": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel gateway",
+            "from other machines, over TLS, from senders with a token": (
                 "failpath-otel gateway --host 0.0.0.0 --tls-cert server.pem --tls-key key.pem --token a-long-secret"
             ),
             "from senders that export metrics and logs as well": "failpath-otel gateway --accept-other-signals",
@@ -48,16 +48,16 @@ def add_to(new_parser: NewParser) -> None:
         "--token",
         type=kinds.token,
         default=os.environ.get(GATEWAY_VARIABLE) or None,
-        help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
+        help=f"the bearer token that every sender must present; default: {GATEWAY_VARIABLE}, otherwise none",
     )
     parser.add_argument(
         "--token-file",
         type=lambda text: kinds.token(kinds.secret(text)),
         dest="token",
         metavar="FILE",
-        help="a file with nothing but that token",
+        help="a file that contains only that token",
     )
-    add_listening_options(parser, "4317, where that is installed and the port is free")
+    add_listening_options(parser, "4317, if the extra is installed and the port is free")
     add_receiving_options(parser, "metrics and logs")
     parser.set_defaults(action=_run)
 

@@ -19,12 +19,16 @@ def add_listening_options(parser: argparse.ArgumentParser, grpc_default: str) ->
         "--grpc-port",
         type=kinds.number_or_off(0, 65_535),
         metavar="PORT",
-        help=f"take OTLP/gRPC too, with the extra grpc; 0 picks a free port, off takes none; default: {grpc_default}",
+        help="accept OTLP/gRPC too, with the extra grpc; 0 picks a free port, off disables it; default:"
+        f" {grpc_default}",
     )
-    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; with --tls-key, all ports take TLS only")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; with --tls-key, all ports accept only TLS")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM, without a password")
     parser.add_argument(
-        "--client-ca", type=Path, metavar="FILE", help="PEM; clients must have a certificate of one of these"
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="PEM; clients must present a certificate of one of these authorities",
     )
 
 

@@ -22,15 +22,15 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "local",
         help="serve a Failpath on this machine",
-        description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES (files and"
-        " preset:NAME), whose rules make steps of spans that come by OTLP without a step key.",
+        description="Serves a Failpath on this machine, which only this machine can reach by default. Reads"
+        " FAILPATH_RULES (files and preset:NAME); these rules make steps from OTLP spans that have no step key.",
         examples={
             "see the runs of your programs in a browser": "failpath-otel local --open",
             "send a program's steps there": (
                 "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001 python shop.py"
             ),
-            "make steps of the spans of Django and Celery": "FAILPATH_RULES=preset:django,celery failpath-otel local",
-            "look at a store that nothing may change": "failpath-otel local --read-only --db /mnt/backup/local.db",
+            "make steps from the spans of Django and Celery": "FAILPATH_RULES=preset:django,celery failpath-otel local",
+            "look at a store without changing it": "failpath-otel local --read-only --db /mnt/backup/local.db",
             "let other machines in, with a token": "failpath-otel local --host 0.0.0.0 --token a-long-secret",
         },
     )
@@ -49,7 +49,7 @@ def add_to(new_parser: NewParser) -> None:
         "--token",
         type=kinds.token,
         default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the token of every request; default: {LOCAL_VARIABLE}",
+        help=f"the token that every request must present; default: {LOCAL_VARIABLE}",
     )
     parser.add_argument(
         "--flows", type=kinds.file, metavar="PATH", help="the shapes of the flows; default: .failpath/flows.json"
@@ -65,19 +65,19 @@ def add_to(new_parser: NewParser) -> None:
         type=kinds.number(1, 36_500),
         default=DEFAULT_DAYS,
         metavar="DAYS",
-        help="how long runs are kept; default %(default)s",
+        help="the number of days that runs are kept; default %(default)s",
     )
     parser.add_argument(
         "--max-size",
         type=kinds.number(1, 1_048_576),
         default=DEFAULT_MEBIBYTES,
         metavar="MIB",
-        help="how much is kept; default %(default)s",
+        help="the maximum size of the database in MiB; default %(default)s",
     )
     parser.add_argument(
         "--read-only",
         action="store_true",
-        help="show what is in the database, and take and change nothing; another receiver may have it open",
+        help="show the database, and do not accept or change anything; another receiver may have it open",
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_listening_options(parser, "off")

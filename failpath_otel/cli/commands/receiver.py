@@ -8,7 +8,7 @@ from failpath_otel.addresses import DEFAULT_URL, LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
-DEFAULT: Final = f"default: {' or '.join(ENDPOINT_VARIABLES)}, else {DEFAULT_URL}"
+DEFAULT: Final = f"default: {' or '.join(ENDPOINT_VARIABLES)}, otherwise {DEFAULT_URL}"
 """Which receiver is asked if none is named."""
 
 
@@ -32,7 +32,7 @@ def add_token_option(parser: argparse.ArgumentParser) -> None:
         "--token",
         type=kinds.token,
         default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
+        help=f"the token of the receiver; default: {LOCAL_VARIABLE}",
     )
 
 

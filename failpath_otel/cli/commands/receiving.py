@@ -24,13 +24,14 @@ def add_receiving_options(parser: argparse.ArgumentParser, others: str) -> None:
     parser.add_argument(
         "--accept-other-signals",
         action="store_true",
-        help=f"take {others} too, and discard them, instead of refusing them",
+        help=f"accept {others} too, and discard them, instead of refusing them",
     )
     parser.add_argument(
         "--log-format",
         choices=("text", _JSON),
         default="text",
-        help="how lines of the log are written, and that on stdout which says that it is ready; default %(default)s",
+        help="the format of the log, and of the line on stdout that reports that the server is ready; default"
+        " %(default)s",
     )
 
 

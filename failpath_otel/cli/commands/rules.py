@@ -23,14 +23,15 @@ def add_to(new_parser: NewParser) -> None:
         description="Checks rules, and tries them on the spans of a running program.",
         examples={
             "what is wrong with a file of rules": "failpath-otel rules check rules.toml",
-            "which spans they make steps of": "failpath-otel rules try rules.toml",
+            "which spans they turn into steps": "failpath-otel rules try rules.toml",
         },
     )
     commands = parser.add_subparsers(dest="rules_command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
         help="check files of rules",
-        description="Checks files of rules. Prints what is wrong, with file and line, and exits with 2; else with 0.",
+        description="Checks files of rules. Prints each mistake with file and line, and exits with 2 if there is one,"
+        " otherwise with 0.",
         examples={"your own rules, and a preset": "failpath-otel rules check rules.toml preset:django"},
     )
     check.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
@@ -38,11 +39,11 @@ def add_to(new_parser: NewParser) -> None:
     trial = commands.add_parser(
         "try",
         help="show which spans of a running program match which rules",
-        description="Takes the spans of a running program for a while, and prints which rules apply to them, which"
-        " nearly do, and which steps and runs would come out. Delivers nothing.",
+        description="Receives the spans of a running program for a while, and prints which rules match them, which"
+        " nearly do, and which steps and runs would result. Does not deliver anything.",
         examples={
-            "on the spans that come to a local receiver, until Ctrl-C": "failpath-otel rules try rules.toml",
-            "on the spans that a program sends to port 4318, for half a minute": (
+            "try them on the spans that arrive at a local receiver, until Ctrl-C": "failpath-otel rules try rules.toml",
+            "try them on the spans that a program sends to port 4318, for half a minute": (
                 "failpath-otel rules try rules.toml preset:celery --otlp-port 4318 --seconds 30"
             ),
         },
@@ -54,7 +55,7 @@ def add_to(new_parser: NewParser) -> None:
         "--otlp-port",
         type=kinds.number(0, 65_535),
         metavar="PORT",
-        help="take OTLP/HTTP at this port of 127.0.0.1 instead; 0 picks a free one",
+        help="accept OTLP/HTTP at this port of 127.0.0.1 instead; 0 picks a free one",
     )
     add_token_option(trial)
     trial.add_argument("--seconds", type=kinds.number(1, 86_400), help="for how long; default: until Ctrl-C")
@@ -102,7 +103,7 @@ def _try(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        return fail('rules are tried by an extra; install it with: pip install "failpath-otel[gateway]"')
+        return fail('rules try needs an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
         sources = list(rule_sources(_SOURCE, arguments.rules))
         for source in sources:

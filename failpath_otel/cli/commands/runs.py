@@ -27,28 +27,30 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "runs",
         help="show the newest runs of a local receiver",
-        description="Shows runs of a local receiver, the newest activity first, each with its steps; of a single run"
-        " also metadata, errors and stacks. Exits with 1 where there is no receiver, or no run with the given id.",
+        description="Shows runs of a local receiver, the newest activity first, each with its steps; for a single run"
+        " also metadata, errors and stacks. Exits with 1 if there is no receiver, or no run with the given id.",
         examples={
             "one run, with metadata, errors and stacks": "failpath-otel runs order-17",
-            "what failed, or lost its process, within the last hour": (
+            "runs that failed, or lost their process, within the last hour": (
                 "failpath-otel runs --status error --status gone --since 1h"
             ),
             "the runs of one customer, by the metadata of their steps": "failpath-otel runs --meta customer=c-814",
-            "what happens in a flow, as it happens": "failpath-otel runs --flow checkout --follow",
+            "follow a flow live": "failpath-otel runs --flow checkout --follow",
             "for a script: exit with 1 if the run failed": "failpath-otel runs order-17 --exit-status > /dev/null",
             "the ids of the newest hundred": "failpath-otel runs --limit 100 --json | jq -r .runId",
         },
     )
-    parser.add_argument("id", nargs="?", metavar="RUN_ID", help="this run only, with all that is known of it")
-    parser.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the same, also for an id that begins with -")
-    parser.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
+    parser.add_argument("id", nargs="?", metavar="RUN_ID", help="only this run, with all its details")
+    parser.add_argument(
+        "--run", dest="run_id", metavar="RUN_ID", help="the same; also works for an id that begins with -"
+    )
+    parser.add_argument("--flow", metavar="FLOW_KEY", help="only runs of this flow")
     parser.add_argument(
         "--status",
         action="append",
         choices=_STATUSES,
         metavar="STATUS",
-        help=f"runs with this status only: {', '.join(_STATUSES)}; running includes the last two; may be given several"
+        help=f"only runs with this status: {', '.join(_STATUSES)}; running includes the last two; may be given several"
         " times",
     )
     parser.add_argument(
@@ -56,31 +58,29 @@ def add_to(new_parser: NewParser) -> None:
         type=kinds.pair,
         action="append",
         metavar="NAME=VALUE",
-        help="runs with this in the metadata of a step only; may be given several times",
+        help="only runs with this value in the metadata of a step; may be given several times",
     )
     parser.add_argument(
         "--since",
         type=kinds.duration,
         metavar="DURATION",
-        help="runs that were active within this time only, as 90s, 15m, 1h30m, 2d or 1w",
+        help="only runs that were active within this time, such as 90s, 15m, 1h30m, 2d or 1w",
     )
     parser.add_argument(
         "--limit",
         type=kinds.number(1, 1000),
         default=_LIMIT,
         metavar="N",
-        help="how many runs at most; default %(default)s",
+        help="the maximum number of runs; default %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="print each run as a line of JSON")
     parser.add_argument(
         "--follow",
         action="store_true",
-        help="go on with what happens, as it happens, until Ctrl-C: a line for each step that begins, ends or loses"
-        " its process; with --json, each run again when it has changed",
+        help="continue to show changes live until Ctrl-C: a line for each step that begins, ends or loses its"
+        " process; with --json, each run again when it has changed",
     )
-    parser.add_argument(
-        "--exit-status", action="store_true", help="exit with 1 if one of the runs that are shown failed or is gone"
-    )
+    parser.add_argument("--exit-status", action="store_true", help="exit with 1 if any run shown failed or is gone")
     add_receiver_options(parser)
     parser.set_defaults(action=_run, usage_error=parser.error)
 

@@ -17,18 +17,20 @@ def add_key_option(parser: argparse.ArgumentParser) -> None:
         type=kinds.secret,
         dest="project_key",
         metavar="FILE",
-        help="a file with nothing but the project key; default: FAILPATH_PROJECT_KEY",
+        help="a file that contains only the project key; default: FAILPATH_PROJECT_KEY",
     )
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the parser of a command."""
     add_key_option(parser)
-    parser.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
     parser.add_argument(
-        "--endpoint", metavar="URL", help=f"default: {' or '.join(ENDPOINT_VARIABLES)}, else Failpath's"
+        "--journal", type=Path, metavar="DIR", help="the journal; default: FAILPATH_JOURNAL, otherwise that of the user"
     )
-    parser.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
+    parser.add_argument(
+        "--endpoint", metavar="URL", help=f"default: {' or '.join(ENDPOINT_VARIABLES)}, otherwise that of Failpath"
+    )
+    parser.add_argument("--route", metavar="PATH", help="as in configure(); default: that of Failpath")
 
 
 def given_target(arguments: argparse.Namespace) -> dict[str, object]:

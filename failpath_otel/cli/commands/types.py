@@ -23,10 +23,10 @@ def add_to(new_parser: NewParser) -> None:
         "types",
         help="make a Python module of the keys in .failpath/flows.json, for type checkers and editors",
         description="Makes a Python module with the slugs and step keys of .failpath/flows.json as types and constants:"
-        " with it, type checkers report keys that are not there, and editors complete those that are. The module is"
-        " to be committed. --agents also writes a page for coding agents: how to instrument a flow, with these keys.",
-        epilog="Exits with 0 if the module is as it should be, with 1 if --check finds that it is not, and with 2 if a"
-        " file cannot be used.",
+        " with it, type checkers report keys that do not exist, and editors complete those that do. Commit the module."
+        " --agents also writes a page for coding agents: how to instrument a flow, with these keys.",
+        epilog="Exits with 0 if the module is up to date, with 1 if --check finds that it is not, and with 2 if a file"
+        " cannot be used.",
         examples={
             "after each change of the declared flows": f"failpath-otel types --out {_EXAMPLE}",
             "in CI: is the module up to date?": f"failpath-otel types --out {_EXAMPLE} --check",
@@ -41,7 +41,7 @@ def add_to(new_parser: NewParser) -> None:
         "--agents", type=Path, metavar="PATH", help="also write a page for coding agents, such as AGENTS.md"
     )
     parser.add_argument(
-        "--check", action="store_true", help="write nothing, and exit with 1 where the module is stale or missing"
+        "--check", action="store_true", help="do not write anything, and exit with 1 if the module is stale or missing"
     )
     parser.set_defaults(action=_run)
 
