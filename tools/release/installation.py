@@ -14,7 +14,7 @@ _COMMAND: Final = re.compile(r"\b(?:pip|pipx|uv pip|uv tool) install\b|\buv add\
 _PLACE: Final = re.compile(
     r"""(?<=\s)(?<!-e\s)(?<!--editable\s)
     (?P<quote>['"]?)
-    (?:path/to/this/clone|path/to/failpath-otel|\.(?:/failpath-otel)?|[\w./-]*failpath_otel-[\w.]+-py3-none-any\.whl)
+    (?:path/to/this/clone|path/to/failpath-otel|\.|\.\.?/failpath-otel|[\w./-]*failpath_otel-[\w.]+-py3-none-any\.whl)
     (?P<extras>\[[\w,\ -]+\])?
     (?P=quote)(?=[\s`,;.)]|$)""",
     re.VERBOSE,
