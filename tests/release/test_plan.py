@@ -43,7 +43,12 @@ def test_a_dry_run_leaves_the_clone_as_it_is_and_a_release_commits_and_tags_it(
     assert (git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain")) == (before, "")
     assert (git(clone, "tag"), git(clone, "worktree", "list").count("\n")) == ("v0.1.0", 0)
 
+    hook = clone / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n.venv/bin/python -m ruff check\n")
+    hook.chmod(0o755)
     release.run(dry=False, checked=False)
+    hook.unlink()
     assert "git push --atomic origin main v0.2.0" in capsys.readouterr().out
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "log", "-1", "--format=%s %D") == "Release 0.2.0 HEAD -> main, tag: v0.2.0"
