@@ -130,6 +130,9 @@ def main(what: str, count: Count, here: Figures, path: Path = STORED) -> int:
     """Print figures as JSON, store them, or compare them with the stored ones; return the exit code.
 
     *here* has what is counted with, and no counts. Compared are the rows that are stored, and only these are counted.
+
+    Raises:
+        BenchError: a row that is stored is counted no more.
     """
     if what == "--compare":
         return _compare(count, here, path)
@@ -151,6 +154,9 @@ def _compare(count: Count, here: Figures, path: Path) -> int:
         print("`python -m bench instructions --store` on the tree of the last release stores some.", file=sys.stderr)
         return 2
     now = msgspec.structs.replace(here, instructions=count(then.instructions))
+    if missing := then.instructions.keys() - now.instructions.keys():
+        msg = f"not compared: there is no row {', '.join(sorted(missing))} any more. Store figures without"
+        raise BenchError(msg)
     print(f"{now.key()}: spans that a step is worth, at {then.package} and now")
     changes = compare(then, now)
     for change in changes:

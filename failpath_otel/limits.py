@@ -169,7 +169,7 @@ MAX_JOURNALS_BYTES: Final = 1_073_741_824
 """All journals of a directory together; beyond, the oldest orphans are deleted."""
 
 MAX_JOURNALS_SHARE: Final = 0.05
-"""The same as a share of the file system, if that is less; two full journals have room always, up to half of it."""
+"""The same as a share of the file system, if that is less; two full journals always have room, up to half of it."""
 
 DISK_CHECK_SECONDS: Final = 60.0
 """Time that orphans could not be delivered before the limits on them are enforced; also the interval of the checks."""

@@ -64,6 +64,11 @@ def test_what_takes_more_for_everything_changes_nothing(path: Path) -> None:
     assert figures.main("--compare", counting(**slower), HERE, path) == 0
 
 
+def test_a_row_that_is_counted_no_more_is_not_taken_for_one_that_has_not_grown(path: Path) -> None:
+    with pytest.raises(BenchError, match="not compared: there is no row none any more"):
+        figures.main("--compare", lambda _: {"bare": 200_000, "journal": 240_000}, HERE, path)
+
+
 def never(_: Iterable[str]) -> dict[str, int]:
     """Counting takes minutes, and would be for nothing."""
     raise AssertionError

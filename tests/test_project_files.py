@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from bench import figures
@@ -44,6 +45,16 @@ def test_make_has_the_targets_that_workflows_and_hooks_name() -> None:
     }
     assert targets >= {"test", "coverage", "check", "docs", "bench", "venv-release", "test-floor", "test-neighbours"}
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(("workflow", "jobs"), [("release.yml", ["ci", "build"]), ("docs.yml", ["deploy"])])
+def test_nothing_is_published_by_a_fork(workflow: str, jobs: list[str]) -> None:
+    text = (ROOT / ".github/workflows" / workflow).read_text(encoding="utf-8")
+    found = msgspec.yaml.decode(text)["jobs"]
+    project_itself = f"github.repository == '{URLS['Repository'].removeprefix('https://github.com/')}'"
+    assert [name for name, job in found.items() if project_itself in job.get("if", "")] == jobs
+    # The others come after these, and are left out with them.
+    assert {name for name, job in found.items() if "needs" not in job} <= {*jobs, "build"}
 
 
 def test_the_job_that_compares_instructions_has_a_python_with_stored_figures() -> None:

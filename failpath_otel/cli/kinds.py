@@ -89,17 +89,20 @@ def token(text: str) -> str:
 def secret(text: str) -> str:
     """Return what a file has, such as a Docker secret or a credential of systemd, without white space around it."""
     try:
-        with Path(text).open(encoding="utf-8") as opened:
-            content = opened.read(_LONGEST_SECRET).strip()
+        with Path(text).open(encoding="utf-8-sig") as opened:  # editors of Windows begin a file with that mark
+            content = opened.read(_LONGEST_SECRET + 1)
     except (OSError, ValueError) as error:
         # A text that is not UTF-8 is not repeated: it may be a secret.
         reason = error.strerror if isinstance(error, OSError) else "expected UTF-8"
         msg = f"cannot read {text!r}: {reason}"
         raise argparse.ArgumentTypeError(msg) from None
-    if not content:
+    if len(content) > _LONGEST_SECRET:  # a part of it would be another secret
+        msg = f"the file {text!r} has more than {_LONGEST_SECRET:,} characters"
+        raise argparse.ArgumentTypeError(msg)
+    if not content.strip():
         msg = f"the file {text!r} is empty"
         raise argparse.ArgumentTypeError(msg)
-    return content
+    return content.strip()
 
 
 def file(text: str) -> Path:

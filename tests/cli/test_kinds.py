@@ -64,7 +64,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "No such file or directory"), (b" \n", "is empty"), (b"fp_\xff_key", "expected UTF-8")],
+    [
+        (None, "No such file or directory"),
+        (b" \n", "is empty"),
+        (b"fp_\xff_key", "expected UTF-8"),
+        (b"fp_" + b"k" * 4094, "more than 4,096 characters"),
+    ],
 )
 def test_a_file_that_has_no_secret_is_named_without_what_is_in_it(
     tmp_path: Path, content: bytes | None, why: str
@@ -76,3 +81,9 @@ def test_a_file_that_has_no_secret_is_named_without_what_is_in_it(
         kinds.secret(str(path))
     assert str(path) in str(caught.value)
     assert "fp_" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"fp_key", b"fp_key\n", b" fp_key\r\n\n", b"\xef\xbb\xbffp_key\r\n"])
+def test_a_secret_is_what_a_file_has_without_what_editors_put_around_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key").write_bytes(content)
+    assert kinds.secret(str(tmp_path / "key")) == "fp_key"

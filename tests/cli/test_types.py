@@ -220,3 +220,10 @@ def test_a_page_for_coding_agents_that_a_person_has_written_is_left_as_it_is(
     assert "name another file by --agents" in capsys.readouterr().err
     assert Path("AGENTS.md").read_text(encoding="utf-8") == "# Ours\n"
     assert not OUT.exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_the_module_and_the_page_are_not_written_into_one_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS, "--agents", f"./{OUT}"]) == 2
+    assert "--agents names the file of --out" in capsys.readouterr().err
+    assert not OUT.exists()

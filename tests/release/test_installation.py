@@ -15,6 +15,7 @@ from tools.release.installation import NAME, doubtful, pages, publish, published
         ("`pip install .`, or", "`pip install failpath-otel`, or"),
         ("$ pip install '.[gateway,grpc]' flask", "$ pip install 'failpath-otel[gateway,grpc]' flask"),
         ("pip install './failpath-otel[local]'  # here", "pip install 'failpath-otel[local]'  # here"),
+        ("pip install --quiet '../failpath-otel[local]'", "pip install --quiet 'failpath-otel[local]'"),
         ('uv pip install "./failpath-otel[local]"', 'uv pip install "failpath-otel[local]"'),
         ("uv add ./failpath-otel", "uv add failpath-otel"),
         ("pip install dist/failpath_otel-0.1.0-py3-none-any.whl", "pip install failpath-otel"),
@@ -38,14 +39,30 @@ def test_an_installation_from_a_clone_or_a_wheel_becomes_one_from_pypi(before: s
 
 
 def test_pages_for_users_are_rewritten_and_those_for_maintainers_are_not(tmp_path: Path) -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "docs/guides/local.md", "docs/decisions/0001.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "docs/guides/local.md", "docs/llms.txt", "docs/decisions/0001.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("pip install .\n")
     changed = publish(tmp_path)
-    assert [path.relative_to(tmp_path).as_posix() for path in changed] == ["README.md", "docs/guides/local.md"]
+    assert [path.relative_to(tmp_path).as_posix() for path in changed] == [
+        "README.md",
+        "docs/guides/local.md",
+        "docs/llms.txt",
+    ]
     assert (tmp_path / "docs/guides/local.md").read_text() == "pip install failpath-otel\n"
     assert (tmp_path / "CONTRIBUTING.md").read_text() == "pip install .\n"
     assert publish(tmp_path) == []
+
+
+def test_once_published_no_page_says_that_it_is_not_or_installs_what_is_in_a_folder() -> None:
+    assert ROOT / "docs" / "llms.txt" in pages(ROOT)
+    folder = re.compile(
+        rf"\b(?:install|add)\b[^\n`]*[ '\"](?:[^ '\"\n]*/{NAME}\b|\.(?=[\s\['\"`]|$))|failpath_otel-[\d.]+-py3"
+    )
+    for path in pages(ROOT):
+        text = published(path.read_text(encoding="utf-8"))
+        assert [
+            line for line in text.splitlines() if folder.search(line) or re.search("not on PyPI|from a clone:", line)
+        ] == [], path
 
 
 def test_what_is_rewritten_and_still_has_a_word_of_a_clone_is_shown(tmp_path: Path) -> None:

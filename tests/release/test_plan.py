@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from tests.release.clones import CHANGELOG, commit, git, new_clone
 from tools.release import plan
-from tools.release.git import files, require_ready
+from tools.release.git import files, require_on_branch, require_ready
 from tools.release.plan import Plan
 from tools.release.problems import ReleaseError
 from tools.release.tag import check_tag
@@ -43,7 +43,12 @@ def test_a_dry_run_leaves_the_clone_as_it_is_and_a_release_commits_and_tags_it(
     assert (git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain")) == (before, "")
     assert (git(clone, "tag"), git(clone, "worktree", "list").count("\n")) == ("v0.1.0", 0)
 
+    hook = clone / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n.venv/bin/python -m ruff check\n")
+    hook.chmod(0o755)
     release.run(dry=False, checked=False)
+    hook.unlink()
     assert "git push --atomic origin main v0.2.0" in capsys.readouterr().out
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "log", "-1", "--format=%s %D") == "Release 0.2.0 HEAD -> main, tag: v0.2.0"
@@ -79,6 +84,22 @@ def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(clone: Pa
         require_ready(clone)
     with pytest.raises(ReleaseError, match=r"the newest section of CHANGELOG\.md is 0\.1\.0"):
         _tagged_without_a_changelog(clone)
+
+
+def test_a_commit_that_is_not_on_main_of_the_remote_is_not_released(clone: Path, tmp_path: Path) -> None:
+    require_on_branch(clone)  # there is no remote
+    other = tmp_path / "other"
+    git(clone, "clone", "--quiet", str(clone), str(other))
+    require_on_branch(other)
+    (other / "more").write_text("")
+    commit(other, "More")
+    with pytest.raises(ReleaseError, match="is not on origin/main"):
+        require_on_branch(other)
+    git(other, "push", "--quiet", "origin", "HEAD:topic")
+    with pytest.raises(ReleaseError, match="is not on origin/main"):
+        require_on_branch(other)
+    git(other, "checkout", "--quiet", "--detach", "HEAD~1")
+    require_on_branch(other)
 
 
 def test_what_is_built_is_what_git_knows_and_without_git_what_it_does_not_ignore(clone: Path) -> None:

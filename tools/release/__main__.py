@@ -15,7 +15,7 @@ from typing import Final
 
 from tools.release.artifacts import make
 from tools.release.checks import check
-from tools.release.git import git, is_clone
+from tools.release.git import git, is_clone, require_on_branch
 from tools.release.plan import Plan
 from tools.release.problems import ReleaseError
 from tools.release.tag import check_tag
@@ -41,6 +41,7 @@ def main() -> int:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.check_tag is not None:
         check_tag(ROOT, arguments.check_tag)
+        require_on_branch(ROOT)
         sys.stdout.write(f"{arguments.check_tag}: tag, version and changelog agree\n")
     elif arguments.build is not None:
         if is_clone(ROOT) and (changed := git(ROOT, "status", "--porcelain")):
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("version", nargs="?", help="the version to release")
     what.add_argument("--check", action="store_true", help="build the package twice, compare and check it")
-    what.add_argument("--check-tag", metavar="TAG", help="fail unless tag, version and changelog agree")
+    what.add_argument("--check-tag", metavar="TAG", help="fail unless tag, version and changelog agree, on main")
     what.add_argument("--build", metavar="DIRECTORY", type=Path, help="make what a release of this tree has")
     parser.add_argument("--dry-run", action="store_true", help="change nothing but the folder of --output")
     parser.add_argument("--date", type=date.fromisoformat, help="the day of the release; default: today, in UTC")

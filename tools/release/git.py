@@ -45,6 +45,14 @@ def require_ready(root: Path) -> None:
             raise ReleaseError(f"{BRANCH} is {behind} commits behind {REMOTE}: git pull --ff-only")
 
 
+def require_on_branch(root: Path) -> None:
+    """Raise unless what is checked out is on the main branch of the remote, as far as that is known here."""
+    if REMOTE in git(root, "remote").split():
+        branch = f"{REMOTE}/{BRANCH}"
+        if not git(root, "for-each-ref", "--contains", "HEAD", f"refs/remotes/{branch}"):
+            raise ReleaseError(f"what is checked out is not on {branch}: a release is made of what is")
+
+
 def tags(root: Path) -> list[str]:
     """Return the names of all tags."""
     return git(root, "tag", "--list").split()

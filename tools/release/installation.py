@@ -14,7 +14,7 @@ _COMMAND: Final = re.compile(r"\b(?:pip|pipx|uv pip|uv tool) install\b|\buv add\
 _PLACE: Final = re.compile(
     r"""(?<=\s)(?<!-e\s)(?<!--editable\s)
     (?P<quote>['"]?)
-    (?:path/to/this/clone|path/to/failpath-otel|\.(?:/failpath-otel)?|[\w./-]*failpath_otel-[\w.]+-py3-none-any\.whl)
+    (?:path/to/this/clone|path/to/failpath-otel|\.|\.\.?/failpath-otel|[\w./-]*failpath_otel-[\w.]+-py3-none-any\.whl)
     (?P<extras>\[[\w,\ -]+\])?
     (?P=quote)(?=[\s`,;.)]|$)""",
     re.VERBOSE,
@@ -22,12 +22,13 @@ _PLACE: Final = re.compile(
 _PASSAGE: Final = re.compile(r"<!-- unpublished -->.*?<!-- /unpublished -->\n*", re.DOTALL)
 _CLONE: Final = re.compile(r"^(?:\$ )?git clone\b.*\bfailpath-otel/failpath-otel\b.*\n", re.MULTILINE)
 _WHERE: Final = re.compile(r"# +in a clone of this repository(?:[;,] *|$)", re.MULTILINE)
+_PAGES: Final = ("*.md", "docs/**/*.md", "docs/llms.txt", "examples/**/*.md")
 _OF_MAINTAINERS: Final = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions/")
 
 
 def pages(root: Path) -> Iterator[Path]:
     """Return the pages for users."""
-    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("examples/**/*.md")]):
+    for path in sorted(path for pattern in _PAGES for path in root.glob(pattern)):
         if not path.relative_to(root).as_posix().startswith(_OF_MAINTAINERS):
             yield path
 

