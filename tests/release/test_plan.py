@@ -87,7 +87,10 @@ def test_what_came_in_between_leaves_neither_a_commit_nor_a_tag_of_the_release(
     )
 
 
-def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(clone: Path, tmp_path: Path) -> None:
+def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-a-hook"))
     git(clone, "clone", "--quiet", str(clone), str(tmp_path / "other"))
     other = tmp_path / "other"
     require_ready(other)
