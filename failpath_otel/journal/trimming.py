@@ -37,12 +37,13 @@ def trim(directory: LockedDirectory, name: str) -> None:
         written = port.file_system.read_at(source, size, 0)
         # Whole blocks take no more space, and are unchanged.
         end = -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK
+        content = written[:end]
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), name) from error
     finally:
         owned.close()
     if end < room:
-        _replace(directory, name, written[:end], status)
+        _replace(directory, name, content, status)
 
 
 def trim_open(directory: LockedDirectory, segment: Segment) -> None:
