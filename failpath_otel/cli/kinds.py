@@ -1,8 +1,13 @@
 """What arguments of the command line may be: converters, whose errors :mod:`argparse` prints."""
 
 import argparse
+import errno
 import ipaddress
+import os
 import re
+import select
+import stat
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +20,7 @@ _T = TypeVar("_T")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _LONGEST_SECRET: Final = 4096
+_PIPE_SECONDS: Final = 5.0
 _LONGEST_SECONDS: Final = 36_500 * 86_400
 
 
@@ -87,22 +93,39 @@ def token(text: str) -> str:
 
 
 def secret(text: str) -> str:
-    """Return what a file has, such as a Docker secret or a credential of systemd, without white space around it."""
+    """Return what a file has, such as a Docker secret or a credential of systemd, without white space around it.
+
+    A pipe may be named, as by the shell's ``<(...)``, if something is written to it soon.
+    """
     try:
-        with Path(text).open(encoding="utf-8-sig") as opened:  # editors of Windows begin a file with that mark
+        # The opening of a pipe alone waits for a writer.
+        with open(text, encoding="utf-8-sig", opener=_open_at_once) as opened:
+            _prepare(opened.fileno())
             content = opened.read(_LONGEST_SECRET + 1)
     except (OSError, ValueError) as error:
         # A text that is not UTF-8 is not repeated: it may be a secret.
         reason = error.strerror if isinstance(error, OSError) else "expected UTF-8"
         msg = f"cannot read {text!r}: {reason}"
         raise argparse.ArgumentTypeError(msg) from None
-    if len(content) > _LONGEST_SECRET:  # a part of it would be another secret
-        msg = f"the file {text!r} has more than {_LONGEST_SECRET:,} characters"
+    if len(content) > _LONGEST_SECRET:
+        msg = f"the file {text!r} is longer than a secret: at most {_LONGEST_SECRET} characters"
         raise argparse.ArgumentTypeError(msg)
-    if not content.strip():
+    if not (found := content.strip()):
         msg = f"the file {text!r} is empty"
         raise argparse.ArgumentTypeError(msg)
-    return content.strip()
+    return found
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _prepare(descriptor: int) -> None:
+    """Have reads wait again, but those of a pipe only once something was written to it."""
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and not select.select([descriptor], [], [], _PIPE_SECONDS)[0]:
+        raise OSError(errno.ETIMEDOUT, "nothing was written to this pipe")
+    if sys.platform != "win32":
+        os.set_blocking(descriptor, True)
 
 
 def file(text: str) -> Path:

@@ -36,13 +36,14 @@ def trim(directory: LockedDirectory, name: str) -> None:
             return
         written = port.file_system.read_at(source, size, 0)
         # Whole blocks take no more space, and are unchanged.
-        kept = written[: -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK]
+        end = -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK
+        content = written[:end]
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), name) from error
     finally:
         owned.close()
-    if len(kept) < room:
-        _replace(directory, name, kept, status)
+    if end < room:
+        _replace(directory, name, content, status)
 
 
 def trim_open(directory: LockedDirectory, segment: Segment) -> None:

@@ -1,8 +1,10 @@
 """What arguments of the command line may be."""
 
 import argparse
+import os
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -68,7 +70,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (None, "No such file or directory"),
         (b" \n", "is empty"),
         (b"fp_\xff_key", "expected UTF-8"),
-        (b"fp_" + b"k" * 4094, "more than 4,096 characters"),
+        (b"fp_" + b"k" * 4094, "is longer than a secret"),
     ],
 )
 def test_a_file_that_has_no_secret_is_named_without_what_is_in_it(
@@ -83,7 +85,22 @@ def test_a_file_that_has_no_secret_is_named_without_what_is_in_it(
     assert "fp_" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"fp_key", b"fp_key\n", b" fp_key\r\n\n", b"\xef\xbb\xbffp_key\r\n"])
-def test_a_secret_is_what_a_file_has_without_what_editors_put_around_it(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "key").write_bytes(content)
-    assert kinds.secret(str(tmp_path / "key")) == "fp_key"
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"\xef\xbb\xbffp_project_xxx\r\n")
+    assert kinds.secret(str(path)) == "fp_project_xxx"
+
+
+def test_a_secret_comes_through_a_pipe_and_one_without_a_writer_does_not_hold_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setattr(kinds, "_PIPE_SECONDS", 0.01)
+    with pytest.raises(argparse.ArgumentTypeError, match="nothing was written to this pipe"):
+        kinds.secret(str(path))
+    monkeypatch.undo()
+    writer = Thread(target=path.write_text, args=["fp_project_xxx\n"])
+    writer.start()
+    assert kinds.secret(str(path)) == "fp_project_xxx"
+    writer.join()

@@ -223,7 +223,15 @@ def test_a_page_for_coding_agents_that_a_person_has_written_is_left_as_it_is(
 
 
 @pytest.mark.usefixtures("project")
-def test_the_module_and_the_page_are_not_written_into_one_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*ARGUMENTS, "--agents", f"./{OUT}"]) == 2
-    assert "--agents names the file of --out" in capsys.readouterr().err
-    assert not OUT.exists()
+def test_headings_above_the_page_for_coding_agents_are_not_lost_and_it_is_no_module(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*ARGUMENTS, "--agents", "AGENTS.md"]) == 0
+    path = Path("AGENTS.md")
+    edited = f"# Shop\n\n## Only tabs here\n\n{path.read_text(encoding='utf-8')}"
+    path.write_text(edited, encoding="utf-8")
+    _declare(CHECKOUT)
+    assert main([*ARGUMENTS, "--agents", "AGENTS.md"]) == 2
+    assert path.read_text(encoding="utf-8") == edited
+    assert main([*ARGUMENTS, "--agents", f"{OUT.parent}/../{OUT}"]) == 2
+    assert "--out and --agents name the same file" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Code that runs in the midst of ours, by a signal or a garbage collection, does not wait for what it holds up."""
 
+import json
 import sys
 import threading
 from time import monotonic
@@ -8,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from failpath_otel.delivery.http.client import HttpClient
+from failpath_otel.delivery.http.direct_channel import DirectChannel
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.options.options import Options
 from failpath_otel.runtime.threads import is_held_here
 from tests.delivery.pipelines import REJECTED, HeldDelivery, numbered, pipeline
+from tests.fault_server import FaultServer
+from tests.keys import KEY
 
 
 @pytest.mark.parametrize("wait", ["flush", "await_attempt"])
@@ -129,3 +135,40 @@ def test_the_delivery_thread_outlives_whatever_a_send_raises(raised: type[BaseEx
         queue.put(numbered(1))
         assert queue.flush(10)
     assert delivery.records == [numbered(1)]
+
+
+def test_what_interrupts_a_send_at_any_opcode_and_uses_the_same_client_mixes_no_two_requests(
+    server: FaultServer,
+) -> None:
+    """As a signal handler or a finalizer, which takes the reentrant lock a second time on the same thread."""
+    client = HttpClient(Options(KEY, server.url))
+    assert client.send([numbered(0)]).failure is None
+    places = {each.__code__ for each in (HttpClient.send, HttpClient._exchange, DirectChannel.post)}
+    before, opcodes, at, failures = sys.gettrace(), 0, 0, []
+
+    def interrupt(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal opcodes
+        if frame.f_code not in places:
+            return None
+        frame.f_trace_opcodes = True
+        opcodes += event == "opcode"
+        if event == "opcode" and opcodes == at:
+            sys.settrace(None)
+            failures.append(client.send([numbered(1)]).failure)
+            client.close()
+            sys.settrace(interrupt)
+        return interrupt
+
+    while opcodes >= at:  # the last one was not the end
+        at, opcodes = at + 1, 0
+        server.requests.clear()
+        sys.settrace(interrupt)
+        try:
+            failures.append(client.send([numbered(2)]).failure)
+        finally:
+            sys.settrace(before)
+        sent = [event["number"] for request in list(server.requests) for event in json.loads(request.body)["events"]]
+        assert sorted(sent) == ([1, 2] if opcodes >= at else [2]), at
+    client.close()
+    assert not any(failures)
+    assert at > 50

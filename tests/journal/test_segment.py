@@ -139,3 +139,15 @@ def test_closing_twice_closes_nothing_else(segment: Segment) -> None:
     os.fstat(reading), os.fstat(writing)
     os.close(reading)
     os.close(writing)
+
+
+def test_a_file_larger_than_any_segment_that_cannot_be_deleted_raises_nothing(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(segment.descriptor, 5 << 30)  # more than the header has digits for; takes no room
+
+    def refuse(_folder: Folder, name: str) -> None:
+        raise PermissionError(name)
+
+    monkeypatch.setattr(type(segment._folder), "delete", refuse)
+    segment.remove()

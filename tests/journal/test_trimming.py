@@ -214,3 +214,22 @@ def test_a_program_that_ends_while_failpath_is_down_leaves_the_room_of_its_recor
     [path] = base.glob("*/*.records")
     assert path.read_bytes().count(b'"stepKey"') == 2
     assert room(base) <= 8_192
+
+
+def test_where_memory_is_short_for_the_copy_an_orphan_is_left_as_it_is(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Scarce(bytes):
+        def __getitem__(self, place: object) -> bytes:  # type: ignore[override]
+            raise MemoryError(place)
+
+    path = leave(base)
+    before = path.read_bytes()
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
+    monkeypatch.setattr(
+        port.file_system, "read_at", lambda descriptor, size, at: Scarce(os.pread(descriptor, size, at))
+    )
+    orphan.trim()
+    monkeypatch.undo()
+    orphan.close()
+    assert path.read_bytes() == before

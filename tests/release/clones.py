@@ -43,6 +43,8 @@ def git(root: Path, *arguments: str) -> str:
     """Run git without any settings of the machine."""
     nobody = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org"}
     nobody |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
-    environment = os.environ | nobody | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    # Without those of a hook that the tests run in: a commit would be one of the repository that they name.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= nobody | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()

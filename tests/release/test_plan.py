@@ -43,6 +43,9 @@ def test_a_dry_run_leaves_the_clone_as_it_is_and_a_release_commits_and_tags_it(
     assert (git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain")) == (before, "")
     assert (git(clone, "tag"), git(clone, "worktree", "list").count("\n")) == ("v0.1.0", 0)
 
+    with pytest.raises(ReleaseError, match="dist is not empty"):
+        release.run(dry=False, checked=False)
+    (tmp_path / "dist" / "version").unlink()
     hook = clone / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n.venv/bin/python -m ruff check\n")
@@ -59,6 +62,7 @@ def test_a_dry_run_leaves_the_clone_as_it_is_and_a_release_commits_and_tags_it(
         with pytest.raises(ReleaseError, match=problem):
             check_tag(clone, tag)
 
+    (tmp_path / "dist" / "version").unlink()
     (clone / "more").write_text("")
     commit(clone, "More")
     with pytest.raises(ReleaseError, match=r"v0\.2\.0 is .* but what is checked out is"):
@@ -67,7 +71,31 @@ def test_a_dry_run_leaves_the_clone_as_it_is_and_a_release_commits_and_tags_it(
         release.run(dry=True, checked=False)
 
 
-def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(clone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["a tag", "a commit"])
+def test_what_came_in_between_leaves_neither_a_commit_nor_a_tag_of_the_release(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def in_between(root: Path, to: Path) -> list[Path]:
+        if what == "a tag":
+            git(clone, "tag", "v0.2.0")
+        else:
+            (clone / "more").write_text("")
+            commit(clone, "More")
+        return _made(root, to)
+
+    monkeypatch.setattr(plan, "make", in_between)
+    with pytest.raises(ReleaseError, match="already exists" if what == "a tag" else "fast-forward"):
+        Plan(clone, VERSION, date(2026, 12, 1), tmp_path / "dist").run(dry=False, checked=False)
+    assert "Release" not in git(clone, "log", "-1", "--format=%s")
+    assert git(clone, "tag", "--list", "--format=%(refname:short) %(objecttype)").splitlines()[1:] == (
+        ["v0.2.0 commit"] if what == "a tag" else []
+    )
+
+
+def test_a_tree_is_released_only_if_it_is_clean_on_main_and_up_to_date(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-a-hook"))
     git(clone, "clone", "--quiet", str(clone), str(tmp_path / "other"))
     other = tmp_path / "other"
     require_ready(other)

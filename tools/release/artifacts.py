@@ -15,10 +15,15 @@ NOTES: Final = "notes.md"
 SUMS: Final = "SHA256SUMS"
 
 
-def make(root: Path, to: Path) -> list[Path]:
-    """Make all of it of the files of a tree, in a folder that is empty or not there; return what was made."""
+def require_empty(to: Path) -> None:
+    """Raise unless a folder is empty or not there."""
     if to.exists() and any(to.iterdir()):
         raise ReleaseError(f"{to} is not empty: rm -r {to}")
+
+
+def make(root: Path, to: Path) -> list[Path]:
+    """Make all of it of the files of a tree, in a folder that is empty or not there; return what was made."""
+    require_empty(to)
     built = build_twice(root, to)
     require_sound(root, built)
     version = versions.read(root)

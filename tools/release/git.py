@@ -13,12 +13,15 @@ from tools.release.problems import ReleaseError
 
 BRANCH: Final = "main"
 REMOTE: Final = "origin"
+_OF_A_REPOSITORY: Final = frozenset({"GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"})
 
 
 def git(root: Path, *arguments: str, **variables: str) -> str:
     """Run git in a clone and return what it prints."""
     command = ["git", "-C", str(root), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | variables)
+    # In a hook, or under `git rebase --exec`, these name another repository than that of the folder.
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=inherited | variables)
     if done.returncode:
         raise ReleaseError(f"git {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout.strip()

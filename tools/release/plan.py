@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from tools.release import changelog, git, installation, versions
-from tools.release.artifacts import make
+from tools.release.artifacts import make, require_empty
 from tools.release.git import git as run_git
 from tools.release.problems import ReleaseError
 from tools.release.tag import check_tag
@@ -31,6 +31,7 @@ class Plan:
         self._say(f"releasing {self.version} of {self.on}" + (", as a dry run" if dry else ""))
         git.require_ready(self.root)
         versions.require_next(self.version, git.tags(self.root))
+        require_empty(self.output)  # and not only after all that takes minutes
         with (
             tempfile.TemporaryDirectory(prefix="failpath-otel-release-") as temporary,
             git.worktree(self.root, Path(temporary, "tree")) as tree,
@@ -74,8 +75,13 @@ class Plan:
 
     def _tag(self, commit: str) -> None:
         tag = versions.tag_of(self.version)
-        run_git(self.root, "merge", "--quiet", "--ff-only", commit)
-        run_git(self.root, "tag", "--annotate", "--message", f"failpath-otel {self.version}", tag)
+        # The tag first: if either fails, as because another release came in between, neither is left.
+        run_git(self.root, "tag", "--annotate", "--message", f"failpath-otel {self.version}", tag, commit)
+        try:
+            run_git(self.root, "merge", "--quiet", "--ff-only", commit)
+        except BaseException:
+            run_git(self.root, "tag", "--delete", tag)
+            raise
         check_tag(self.root, tag)
         self._say(f"committed and tagged {tag}. Look at it, then publish it:")
         self._say(f"  git show {tag}")

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 import shlex
 import stat
 import sys
@@ -15,6 +16,8 @@ from failpath_otel.cli.writing.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
 _EXAMPLE: Final = "shop/failpath_flows.py"
+_CONFLICT: Final = "<<<<<<<"
+"""How the mark of a merge conflict begins."""
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -59,6 +62,8 @@ class _Made(NamedTuple):
     mark: str
     keys: str
     same: Callable[[str, str], bool]
+    above: tuple[str, ...]
+    """How lines begin that may stand above the mark."""
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -66,15 +71,17 @@ def _run(arguments: argparse.Namespace) -> int:
     from failpath_otel.flows import agents_page, typed_module  # noqa: PLC0415
     from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
 
-    if arguments.agents is not None and arguments.agents.resolve() == arguments.out.resolve():
-        return fail("--agents names the file of --out; name another one", 2)
+    if arguments.agents is not None and os.path.realpath(arguments.agents) == os.path.realpath(arguments.out):
+        return fail("--out and --agents name the same file", 2)
     try:
         flows = read_flows(arguments.flows)
         keys = typed_module.flows_hash(flows)
-        made = [_Made(arguments.out, "--out", typed_module.typed_module(flows), typed_module.MARK, keys, _same)]
+        module = typed_module.typed_module(flows)
+        made = [_Made(arguments.out, "--out", module, typed_module.MARK, keys, _same, (_CONFLICT, "#"))]
         if arguments.agents is not None:
             page = agents_page.agents_page(flows)
-            made.append(_Made(arguments.agents, "--agents", page, agents_page.MARK, keys, str.__eq__))
+            # There, "#" begins a heading, which the project may have added.
+            made.append(_Made(arguments.agents, "--agents", page, agents_page.MARK, keys, str.__eq__, (_CONFLICT,)))
         count = f"{counted(len(flows), 'flow')}, {counted(sum(len(flow.nodes) for flow in flows), 'step')}"
         found = [_read(each) for each in made]
         for each, old in zip(made, found, strict=True):
@@ -113,15 +120,15 @@ def _read(made: _Made) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _UnusableError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if found.strip() and not _after_comments(found).startswith(made.mark):
+    if found.strip() and not _below(found, made.above).startswith(made.mark):
         raise _UnusableError(f"{path} was not made by this command, and is left as it is; {other}")
     return found
 
 
-def _after_comments(found: str) -> str:
-    """Return a module from its first line of code on; before it may be comments, or the mark of a merge conflict."""
+def _below(found: str, above: tuple[str, ...]) -> str:
+    """Return a file from its first line on that is not empty, and does not begin as those do that may stand above."""
     lines = found.removeprefix("\ufeff").splitlines(keepends=True)
-    return "".join(itertools.dropwhile(lambda line: not line.strip() or line.startswith(("#", "<<<<<<<")), lines))
+    return "".join(itertools.dropwhile(lambda line: not line.strip() or line.startswith(above), lines))
 
 
 def _write(path: Path, source: str) -> None:

@@ -340,7 +340,7 @@ class Segment:
         with contextlib.suppress(OSError):
             left = Segment(self._folder, self.name, self._folder.open(self.name, os.O_RDWR), version_1=self._version_1)
             try:
-                left.confirmed, left.confirmed_to = self.confirmed, left.size()
+                left.confirmed, left.confirmed_to = self.confirmed, min(left.size(), limits.JOURNAL_SEGMENT_BYTES)
                 left.write_confirmed()
             finally:
                 left.close()
