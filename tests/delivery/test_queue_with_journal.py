@@ -370,6 +370,16 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) 
     assert error.records == 2
 
 
+def test_records_that_are_too_old_leave_the_journal_when_they_are_given_up(place: JournalLocation) -> None:
+    with pipeline(HeldDelivery(), journal=place) as queue:
+        with queue.queue.lock:  # so that nothing is taken before it is too old
+            queue.put(numbered(1))
+            own(queue).current.epoch += limits.MAX_AGE_SECONDS + 10
+        assert queue.await_attempt(10, (1, 1))[0]
+        assert queue.stats() == Stats(1, 0, 0, {"too_old": 1})
+        assert own(queue)._is_empty()
+
+
 def test_records_that_are_too_old_are_settled_although_a_fault_keeps_the_journal_from_noting_it(
     place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

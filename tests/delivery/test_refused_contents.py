@@ -52,8 +52,11 @@ class Queue:
         self.sender = sender
         self.batches = [[numbered(number) for number in numbers] for numbers in batches]
         self.outcomes: list[AttemptResult] = []
+        self.asked: list[int] = []
+        """How many bytes each batch may have."""
 
     def take(self, max_bytes: int) -> Batch:
+        self.asked.append(max_bytes)
         if not self.batches:
             return NO_BATCH
         records = self.batches.pop(0)
@@ -178,6 +181,8 @@ def test_where_both_halves_pass_it_was_the_size_and_smaller_batches_follow() -> 
     assert delivery.taken[-200:] == [numbered(number) for number in range(200, 400)]
     refused = [batch for batch in delivery.batches if sum(map(len, batch)) > 2_000]
     assert len(refused) <= 2
+    assert queue.asked[0] == limits.MAX_BATCH_BYTES
+    assert queue.asked[-1] <= sum(map(len, refused[0]))
 
 
 def test_a_batch_is_searched_by_no_more_than_64_requests_in_a_row_and_nothing_good_is_lost_for_it() -> None:

@@ -396,6 +396,16 @@ def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
     assert "cut off" not in caplog.text
 
 
+def test_a_file_that_is_larger_than_a_segment_is_left_alone_and_counted_as_damaged(base: Path) -> None:
+    path = leave(base)
+    os.truncate(path, limits.JOURNAL_SEGMENT_BYTES + 1)
+    orphan = adopted(base)
+    assert read_all(orphan) == ([], 0)
+    assert orphan.damaged_files == 1
+    orphan.close()
+    assert path.exists()
+
+
 def test_a_record_that_comes_while_the_end_is_looked_at_is_not_passed_over(
     new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,3 +79,17 @@ def test_a_spare_segment_that_is_deleted_by_others_does_not_turn_the_journal_off
     assert journal.append(b"second")
     assert take_all(journal) == [b"first", b"second"]
     journal.reset_in_child()
+
+
+def test_what_comes_after_a_deleted_journal_is_not_written_into_a_spare_segment_of_it(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), BINDING, lambda _: None)
+    assert journal.append(b"first")
+    assert journal.prepare()
+    [gone] = tmp_path.iterdir()
+    shutil.rmtree(gone)
+    journal.start_new_directory()
+    assert journal.append(b"second")
+    [path] = tmp_path.glob("*/*.records")
+    assert path.parent != gone
+    assert b"second" in path.read_bytes()
+    journal.reset_in_child()

@@ -169,6 +169,7 @@ def test_two_rules_for_one_span_are_found_where_their_patterns_show_it(
         (None, ""),
         ("a\nb", ""),
         ("\x1b[31m", ""),
+        ("x" * 200, "x" * 200),
         ("x" * 201, ""),
         ("Bearer abcdefghijklmnopqrstuvwxyz0123456789", ""),
         (b"req-1", ""),

@@ -165,6 +165,18 @@ def test_evicted_attributes_leave_the_identity_and_metadata_that_were_read_at_th
     assert record.metadata == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("given", "parent"),
+    [("00f067aa0ba902b7", "00f067aa0ba902b7"), ("00F067AA0BA902B7", None), ("00f067aa0ba902b71", None), (7, None)],
+)
+def test_the_step_that_a_span_states_as_its_parent_is_taken_if_it_is_a_span_id(
+    given: object, parent: str | None
+) -> None:
+    start = read_start(a_span({semconv.PARENT_SPAN_ID: given}))
+    assert start is not None
+    assert start.parent_span_id == parent
+
+
 def _limited_span(max_events: int = 128, max_attributes: int = 128, attributes: dict[str, Any] | None = None) -> Any:
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider  # noqa: PLC0415 - the only tracer in this file
 

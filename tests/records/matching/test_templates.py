@@ -67,8 +67,9 @@ def test_keys_have_no_values_of_a_span_and_run_ids_have_them() -> None:
 
 @pytest.mark.parametrize("text", ["{attr:}", "{attr}", "{0}", "{1|}", "{1 2}", "{attr:a|b}", "{'x}", "{''}"])
 def test_bad_input_what_begins_like_a_placeholder_and_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^step of a rule has .* which is no placeholder"):
+    with pytest.raises(ConfigurationError) as refused:
         StepRule("f", text, span_name="*")
+    assert str(refused.value).startswith(f"step of a rule has {text!r}, which is no placeholder")
 
 
 def test_bad_input_a_wildcard_that_is_not_there_and_an_attribute_that_is_a_secret_are_refused() -> None:
