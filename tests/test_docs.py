@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -124,6 +125,36 @@ def test_no_block_of_python_is_left_out(path: Path) -> None:
     for name in page.files:
         module = name.removesuffix(".py")
         assert name.startswith(("test_", "conftest")) or re.search(rf"^(import|from) {module}\b", code, re.MULTILINE)
+
+
+_SHELL: Final = re.compile(r"^```(sh|bash|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def commands(language: str, block: str) -> Iterator[str]:
+    """What a reader of the block types: in a ``console`` block what comes after a prompt, with its further lines."""
+    if language != "console":
+        yield block
+        return
+    lines = iter(block.splitlines())
+    for line in lines:
+        if line.startswith("$ "):
+            command = line[2:]
+            while command.endswith("\\") or command.partition("  #")[0].count("'") % 2:
+                command += "\n" + next(lines)
+            yield command
+
+
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_a_shell_understands_the_commands_of_all_pages() -> None:
+    script = ""
+    for path in PAGES:
+        for language, block in _SHELL.findall(read_page(path).text):
+            script += "".join(f": {page_name(path)}\n{command}\n" for command in commands(language, block))
+    assert "curl" in script
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    said = "\n".join(f"{line} {script.splitlines()[int(line) - 1]}" for line in re.findall(r"line (\d+)", done.stderr))
+    assert (done.returncode, done.stderr) == (0, ""), said
 
 
 def option_table() -> dict[str, list[str]]:
