@@ -22,7 +22,7 @@ class FailpathError(Exception):
 
 @public
 class ConfigurationError(FailpathError, ValueError):
-    """An option has a value that cannot work. The text has the option, its value and the allowed ones; no secret.
+    """An option has an invalid value. The text has the option, its value and the allowed values, but no secret.
 
     Example:
         >>> import failpath_otel
@@ -38,7 +38,7 @@ class ConfigurationError(FailpathError, ValueError):
 class DeliveryError(FailpathError):
     """Records did not reach Failpath; passed to ``on_error``.
 
-    Raised only with ``throw_on_send_error``. The text has the reason and no secret, and can be logged.
+    Raised only with ``throw_on_send_error``. The text has the reason but no secret, so it is safe to log.
 
     Example:
         >>> import failpath_otel
@@ -148,7 +148,7 @@ class ShutdownError(DeliveryError):
 
 @public
 class InvalidRecordError(DeliveryError):
-    """Records could not be made, by a fault of this package or of a span. They are lost; the log has more.
+    """Records could not be made, because of a fault in this package or in a span. They are lost; the log has details.
 
     Example:
         >>> from failpath_otel import InvalidRecordError

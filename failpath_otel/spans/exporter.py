@@ -17,16 +17,16 @@ from failpath_otel.public import public
 class FailpathSpanExporter(SpanExporter):
     """Sends ended spans that are steps to Failpath, both events at once; ignores other spans.
 
-    For a ``BatchSpanProcessor`` of the application. OpenTelemetry exports spans when they have ended, so a step is not
-    seen while it runs, and not at all if the process dies in it: :class:`FailpathSpanProcessor` reports ``running``
-    live.
+    Use it in a ``BatchSpanProcessor`` of the application. OpenTelemetry exports spans when they have ended, so a step
+    is not reported while it runs, and not at all if the process dies during the step. :class:`FailpathSpanProcessor`
+    reports ``running`` live.
 
     Args:
-        options: those of :func:`failpath_otel.configure`, but for ``delivery``, ``throw_on_send_error`` and
+        options: the options of :func:`failpath_otel.configure`, except ``delivery``, ``throw_on_send_error`` and
             ``tracer_provider``.
 
     Raises:
-        ConfigurationError: the project key is missing, or an option cannot work.
+        ConfigurationError: the project key is missing, or an option is invalid.
 
     Example:
         >>> from opentelemetry.sdk.trace import TracerProvider
@@ -82,7 +82,7 @@ class FailpathSpanExporter(SpanExporter):
         return self._ended.pipeline.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Send what is kept, for at most 5 s (2 s at the end of the interpreter), then take no more spans.
+        """Send the kept records, for at most 5 s (2 s at the end of the interpreter), then accept no more spans.
 
         Example:
             >>> from opentelemetry.sdk.trace import TracerProvider
@@ -95,7 +95,7 @@ class FailpathSpanExporter(SpanExporter):
         self._ended.pipeline.shutdown(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
-        """Return the counts of records by what became of them.
+        """Return the counts of records: accepted, delivered, waiting, and lost by reason.
 
         Example:
             >>> from failpath_otel import FailpathSpanExporter

@@ -15,15 +15,15 @@ from failpath_otel.public import public
 class FailpathSpanProcessor(SpanProcessor):
     """Sends every span that is a step to Failpath, as it starts and as it ends; ignores other spans.
 
-    For applications that wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Records
-    are delivered by a thread of its own; no method blocks or raises into the application.
+    For applications that set up a tracer provider by hand; :func:`failpath_otel.configure` adds one automatically. A
+    separate thread delivers the records; no method blocks or raises into the application.
 
     Args:
-        options: those of :func:`failpath_otel.configure`, but for ``delivery``, ``throw_on_send_error`` and
+        options: the options of :func:`failpath_otel.configure`, except ``delivery``, ``throw_on_send_error`` and
             ``tracer_provider``.
 
     Raises:
-        ConfigurationError: the project key is missing, or an option cannot work.
+        ConfigurationError: the project key is missing, or an option is invalid.
 
     Example:
         >>> from opentelemetry.sdk.trace import TracerProvider
@@ -125,7 +125,7 @@ class FailpathSpanProcessor(SpanProcessor):
         return self._reporter.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Flush for at most 5 s (2 s at the end of the interpreter), then take no more records.
+        """Flush for at most 5 s (2 s at the end of the interpreter), then accept no more records.
 
         Example:
             >>> from opentelemetry.sdk.trace import TracerProvider
@@ -137,7 +137,7 @@ class FailpathSpanProcessor(SpanProcessor):
         self._reporter.close(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
-        """Return the counts of records by what became of them.
+        """Return the counts of records: accepted, delivered, waiting, and lost by reason.
 
         Example:
             >>> from failpath_otel import FailpathSpanProcessor

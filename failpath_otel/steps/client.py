@@ -38,10 +38,10 @@ _client_numbers: Final = itertools.count()
 
 @public
 class Failpath:
-    """Steps as ordinary OpenTelemetry spans, for the exporters of a tracer provider. Sends nothing to Failpath itself.
+    """Records steps as ordinary OpenTelemetry spans, for the exporters of a tracer provider. Sends nothing to Failpath.
 
     Args:
-        tracer_provider: opens the spans. ``None``: the global provider, also one that is set later.
+        tracer_provider: opens the spans. ``None``: the global provider, even if it is set later.
         start_markers: at the start of each step, also open a span below it that ends at once. Spans are exported when
             they have ended, so only such a span shows ``failpath-otel gateway`` a step that still runs. Default: off.
 
@@ -67,13 +67,14 @@ class Failpath:
 
         Args:
             flow_key: names the flow; 1 to 200 characters.
-            run_id: groups the steps of this execution: a request id, a job id. Any object is taken by its text;
-                ``None`` or empty: one is generated.
-            metadata: JSON-like values for every step of the run. Never secrets, and never sent to other services.
-            propagate: send the flow key and the run id along as W3C baggage, while the run is the current one or a step
-                of it is open, so that :meth:`current_run` finds the run in the services that are called. OpenTelemetry
-                sends baggage to *every* host that the program calls, those of others too; where some of them are not
-                to see these two, leave this off and send :meth:`Run.headers` to those that are. Default: off.
+            run_id: groups the steps of this execution, for example a request id or a job id. Any object is converted to
+                its text; if it is ``None`` or empty, an id is generated.
+            metadata: JSON-like values for every step of the run; never sent to other services. Do not put
+                secrets into it.
+            propagate: send the flow key and the run id as W3C baggage, while the run is the current one or one of its
+                steps is open, so that :meth:`current_run` finds the run in the services that are called. OpenTelemetry
+                sends baggage to *every* host that the program calls, including those of others. If some of them must
+                not see the key and the id, leave this off, and send :meth:`Run.headers` to the others. Default: off.
 
         Raises:
             TypeError: ``flow_key`` is not a string.
@@ -101,17 +102,17 @@ class Failpath:
 
         The sender of the headers chooses the flow and the run: they are for services that trust each other. A value
         that is not well formed (too long, with control characters, of a wrong type, several that contradict each other)
-        is refused, which is logged once; a refused or missing run id is replaced. Never raises because of ``headers``.
+        is refused, and this is logged once; a refused or missing run id is replaced. ``headers`` never cause an error.
 
         Args:
-            headers: those of a request or of a message: a mapping or pairs; names in any case; values that are texts,
-                bytes, or lists of them; also a WSGI environment, an ASGI scope's ``headers``, gRPC metadata, and the
-                message attributes of SQS. ``None``: there are none.
-            flow: the flow key where ``headers`` have none. Default: ``"unknown"``.
-            run_id: the run id where ``headers`` have none, as the id of a job; as in :meth:`run`.
-            run_id_header: the name of a header, as ``"X-Request-Id"``, whose text is the run id where ``headers`` have
-                no other one. It goes before ``run_id``, and is refused like the others.
-            metadata: JSON-like values for every step that this service records. Never secrets.
+            headers: the headers of a request or a message: a mapping or pairs, with names in any case, and values that
+                are strings, bytes, or lists of them. A WSGI environment, an ASGI scope's ``headers``, gRPC metadata and
+                the message attributes of SQS work too. ``None``: there are none.
+            flow: the flow key if ``headers`` have none. Default: ``"unknown"``.
+            run_id: the run id if ``headers`` have none, for example the id of a job; as in :meth:`run`.
+            run_id_header: the name of a header, such as ``"X-Request-Id"``. Its text is the run id if ``headers`` have
+                no other. It takes precedence over ``run_id``, and is refused like the others.
+            metadata: JSON-like values for every step that this service records. Do not put secrets into it.
 
         Raises:
             TypeError: ``flow`` or ``run_id_header`` is not a string.
@@ -137,15 +138,15 @@ class Failpath:
         )
 
     def current_run(self) -> Run | None:
-        """Return the run of this client whose ``with`` block encloses the caller, else one that another service sent.
+        """Return the run of this client whose ``with`` block encloses the caller, else a run that another service sent.
 
-        The latter is the run in the W3C baggage of the current context: one with ``propagate=True`` in the calling
-        service, where OpenTelemetry's instrumentations send and receive baggage; or in this one, while a step of it is
-        open outside of its block. It is a new object at every call, with the flow key and the run id and no metadata.
-        Baggage that is not well formed is refused, which is logged once.
+        A run that was sent is in the W3C baggage of the current context. It is a run with ``propagate=True`` in the
+        calling service, if OpenTelemetry's instrumentations send and receive baggage; or such a run in this service,
+        while one of its steps is open outside its block. It is a new object at every call, with the flow key and the
+        run id and no metadata. Baggage that is not well formed is refused, and this is logged once.
 
         Returns:
-            ``None``: there is no such run.
+            The run, or ``None`` if there is no such run.
 
         Example:
             >>> with failpath.run("checkout", run_id="order-17"):
@@ -163,11 +164,12 @@ class Failpath:
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
         """Decorate a function that is defined before there is a run: each call is a step of the current run.
 
-        Without a current run, the function runs and nothing is recorded, which is logged once a function.
+        Without a current run, the function runs and nothing is recorded; this is logged once for each function.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
-            metadata: JSON-like values for this step, over those of the run. Never secrets.
+            metadata: JSON-like values for this step; they take precedence over those of the run. Do not put secrets
+                into it.
 
         Raises:
             TypeError: ``step_key`` is not a string.
@@ -220,24 +222,24 @@ class Failpath:
         started_at: Time | None = None,
         timestamp: Time | None = None,
     ) -> None:
-        """Record one lifecycle event by hand: for callbacks of third parties and work that runs elsewhere.
+        """Record one lifecycle event by hand, for callbacks of third parties and work that runs elsewhere.
 
         Args:
             flow_key: names the flow; 1 to 200 characters.
-            run_id: the run, by its text; ``None`` or empty: one is generated.
+            run_id: the run id, converted to text; if it is ``None`` or empty, an id is generated.
             step_key: names the step in the flow; 1 to 200 characters.
             status: ``running``, ``success``, ``error`` or ``skipped``.
-            metadata: JSON-like values. Never secrets.
+            metadata: JSON-like values. Do not put secrets into it.
             error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
-                A stack in a mapping is sent whatever ``capture_stack`` says, which is about those of exceptions.
+                A stack in a mapping is always sent: ``capture_stack`` applies only to the stacks of exceptions.
             started_at: when the step began: a ``datetime`` (naive means local time) or seconds since the epoch. With
-                it an outcome has a duration; of a ``running`` it is the time.
+                it, an outcome has a duration; for ``running``, it is the time of the event.
             timestamp: when the event happened, in the same forms. Default: now.
 
         Raises:
             TypeError: a key or the status is not a string, or a time is neither a ``datetime`` nor a number.
-            ValueError: a key is empty or too long, the status is unknown, a time is out of range, ``timestamp`` lies
-                before ``started_at``, or ``error`` is given with another status than ``error``.
+            ValueError: a key is empty or too long, the status is unknown, a time is out of range, ``timestamp`` is
+                before ``started_at``, or ``error`` is given with a status other than ``error``.
             DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, the event was not delivered.
 
         Example:
@@ -263,14 +265,14 @@ class Failpath:
         )
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Have the tracer provider export the spans that have ended.
+        """Make the tracer provider export the spans that have ended.
 
         Args:
             timeout: seconds, 5 by default. OpenTelemetry's batch processor ignores it, and returns ``True`` after
                 failed exports too.
 
         Returns:
-            The result of the provider's ``force_flush``; ``True`` where it has none.
+            The result of the provider's ``force_flush``; ``True`` if it does not have this method.
 
         Example:
             >>> from opentelemetry.sdk.trace import TracerProvider
@@ -302,7 +304,7 @@ class Failpath:
         return await asyncio.to_thread(self.flush, timeout)
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """The same as :meth:`flush`: the tracer provider belongs to the application, which shuts it down itself.
+        """Do the same as :meth:`flush`: the tracer provider belongs to the application, which shuts it down itself.
 
         Example:
             >>> from opentelemetry.sdk.trace import TracerProvider

@@ -37,12 +37,12 @@ _NO_FN: Any = object()  # not None, which a lookup of a handler may have returne
 class Run(Generic[StepKey_contra]):
     """One execution of a flow, made by :meth:`Failpath.run`. Making one sends nothing.
 
-    A run needs no block: its steps can be opened from any thread or task. Entered by ``with`` or ``async with`` it also
-    opens a span that is the parent of its steps, and becomes the current run; the block can be entered again, also in
-    other threads and tasks at the same time.
+    A run does not need a block: its steps can be opened from any thread or task. If you enter it by ``with`` or ``async
+    with``, it also opens a span that is the parent of its steps, and becomes the current run. You can enter the block
+    again, even in other threads and tasks at the same time.
 
-    For type checkers, ``Run`` takes any step key, and ``Run[Literal["pack", "ship"]]`` these two alone: what the module
-    that ``failpath-otel types`` makes of ``.failpath/flows.json`` calls the runs of its flows.
+    For type checkers, ``Run`` takes any step key, and ``Run[Literal["pack", "ship"]]`` only these two. The module that
+    ``failpath-otel types`` makes from ``.failpath/flows.json`` uses such types for the runs of its flows.
 
     Example:
         >>> with failpath.run("checkout", run_id="order-17") as run:
@@ -100,8 +100,8 @@ class Run(Generic[StepKey_contra]):
         """Return this run as headers of a request or a message, for :meth:`Failpath.run_from_headers` elsewhere.
 
         Returns:
-            ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. No metadata,
-            no secret, and no ``traceparent``, which OpenTelemetry's instrumentations send.
+            ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. It contains
+            no metadata, no secret, and no ``traceparent``, which OpenTelemetry's instrumentations send.
 
         Example:
             >>> failpath.run("checkout", run_id="order 17").headers()
@@ -118,17 +118,18 @@ class Run(Generic[StepKey_contra]):
     ) -> Any:
         """Record one step of this run.
 
-        With ``fn``: report ``running``, call ``fn`` once, report ``success`` or ``error``, and return its value or let
-        its exception pass, both untouched. A coroutine function returns a coroutine that does all this when awaited, a
-        generator function of either kind a generator that is the step from its first item to its end. Where any other
-        ``fn`` returns a coroutine, a Future or a Task, the step ends with that.
+        With ``fn``: report ``running``, call ``fn`` once, report ``success`` or ``error``, and return its value or
+        raise its exception, both unchanged. For a coroutine function, this returns a coroutine that does all this when
+        it is awaited. For a generator function of either kind, it returns a generator; the step lasts from its first
+        item to its end. If any other ``fn`` returns a coroutine, a Future or a Task, the step ends when that ends.
 
         Without ``fn``: return a :class:`Step`, for ``with``, ``async with`` or as a decorator.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
-            fn: the code of the step; takes no argument: ``lambda: charge(cart)``.
-            metadata: JSON-like values for this step, over those of the run. Never secrets.
+            fn: the code of the step, a function without arguments: ``lambda: charge(cart)``.
+            metadata: JSON-like values for this step; they take precedence over those of the run. Do not put secrets
+                into it.
 
         Raises:
             TypeError: ``step_key`` is not a string, or ``fn`` cannot be called.
@@ -160,11 +161,12 @@ class Run(Generic[StepKey_contra]):
         return call(OpenStep(), self._tracer, definition, fn)
 
     def skip(self, step_key: StepKey_contra, *, metadata: Metadata | None = None) -> None:
-        """Record that a step was left out on purpose, so that it differs from a missing one.
+        """Record that a step was deliberately left out, so that it differs from a missing step.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
-            metadata: JSON-like values for this step, over those of the run. Never secrets.
+            metadata: JSON-like values for this step; they take precedence over those of the run. Do not put secrets
+                into it.
 
         Raises:
             TypeError: ``step_key`` is not a string.

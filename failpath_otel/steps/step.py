@@ -18,9 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Step:
     """The result of ``run.step("key")``: a block (``with``, ``async with``) or a decorator.
 
-    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function from
-    call to return, of a coroutine function from its first to its last resumption, of a generator or an asynchronous
-    generator from the first item to exhaustion, ``close()`` or an error.
+    As a block, it is one step and can be entered once. As a decorator, it makes a step of every call. For a function,
+    the step lasts from call to return; for a coroutine function, from its first to its last resumption; for a generator
+    or an asynchronous generator, from the first item to exhaustion, ``close()`` or an error.
 
     Example:
         >>> run = failpath.run("checkout", run_id="order-17")
@@ -44,8 +44,8 @@ class Step:
         """Add metadata to the step. It is sent with the outcome, so a call after the block has no effect.
 
         Args:
-            metadata: JSON-like values by key; any other value is sent as its text. Never secrets.
-            more: the same as keyword arguments; they win over ``metadata``.
+            metadata: JSON-like values by key; any other value is sent as its text. Do not put secrets into it.
+            more: the same as keyword arguments; they take precedence over ``metadata``.
 
         Example:
             >>> with failpath.run("checkout", run_id="order-17").step("charge-card") as step:
