@@ -73,6 +73,15 @@ def test_a_start_that_is_accepted_reserves_the_place_of_its_outcome() -> None:
     assert entrance.admission.reserved == 0
 
 
+def test_the_outcomes_of_steps_that_stay_open_take_no_more_than_half_of_the_room() -> None:
+    entrance = Entrance(max_records=4)
+    for number in range(10):
+        assert entrance.admission.put_start(numbered(number))
+        entrance.settle()
+    assert entrance.admission.has_room(2, 1)
+    assert not entrance.admission.has_room(3, 1)
+
+
 def test_what_is_settled_makes_room() -> None:
     entrance = Entrance(max_records=2)
     assert entrance.admission.put_together([numbered(1), numbered(2)])

@@ -121,6 +121,7 @@ def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_
         wait_for(lambda: queue.queue.journaling)
         put(queue, range(600, 650))
         assert queue.undelivered == (650, 0, place.path)
+        assert (queue.queue.memory.size, queue.queue.memory.records) == (0, 0)
         assert queue.stats() == Stats(650, 0, 650)
         assert left_behind(queue, place) == [numbered(number) for number in range(650)]
 

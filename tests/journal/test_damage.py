@@ -396,6 +396,14 @@ def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
     assert "cut off" not in caplog.text
 
 
+def test_lengths_behind_one_that_cannot_be_are_not_followed() -> None:
+    frames = [pack_frame(len(record), 0, _NOW) + record for record in map(a_record, range(3))]
+    whole = b"".join(frames)
+    assert frame_module.count_lost(whole, 0, len(whole)) == 3
+    nothing = bytes(frame_module.FRAME_BYTES)
+    assert frame_module.count_lost(frames[0] + nothing + frames[2], 0, len(whole)) == 1
+
+
 def test_a_file_that_is_larger_than_a_segment_is_left_alone_and_counted_as_damaged(base: Path) -> None:
     path = leave(base)
     os.truncate(path, limits.JOURNAL_SEGMENT_BYTES + 1)

@@ -1,5 +1,6 @@
 """What a gone process has left takes no more room than its records, and nothing is lost by that."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from failpath_otel.journal.files import port
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.request import Answer
+from failpath_otel.runtime.descriptors import file_identity
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
@@ -188,7 +190,11 @@ def test_a_journal_that_is_left_at_the_end_is_trimmed_and_can_be_written_on(
             journal.maintain()
     assert take(journal, records=10) == [numbered(each) for each in range(10)]
     size = sum(len(numbered(each)) + 12 for each in range(number))
+    untrimmed = file_identity(journal._unconfirmed[0].descriptor)
     journal.trim()
+    for descriptor in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing
+            assert file_identity(int(descriptor.name)) != untrimmed
     assert room(base) <= size + 8_192
     journal.confirm(5)
     for later in range(number, number + 5):

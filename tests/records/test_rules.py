@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
 
 import failpath_otel
 from failpath_otel import ConfigurationError, StepRule, limits
@@ -78,6 +80,24 @@ def test_what_is_kept_of_names_is_bounded() -> None:
     assert rules.candidates(FLASK, "POST /" + "x" * 100_000)
     assert rules.candidates("x" * 100_000, "POST /")  # a gateway gets any scope
     assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._cache)
+
+
+def test_names_are_unmatched_until_a_rule_that_looks_at_attributes_has_chosen_a_span() -> None:
+    rules = Rules([StepRule("f", "s", span_name="a", where={"number": 1})])
+    for number in (2, 1):
+        assert rules.unmatched() == ([("", "a")] if number == 1 else [])
+        found = rules.candidates("", "a")
+        assert found is not None
+        assert (rules.choice_of(found, ReadableSpan("a"), {"number": number}) is None) == (number == 2)
+    assert rules.unmatched() == []
+
+
+def test_what_is_unmatched_is_not_said_before_there_was_an_entry() -> None:
+    rules = Rules([rule("other")])
+    for kind, seen in ((SpanKind.INTERNAL, 0), (SpanKind.SERVER, 2), (SpanKind.INTERNAL, 3)):
+        span = ReadableSpan(f"{kind.name} {seen}", kind=kind)
+        assert rules.candidates_for(span, None) is None
+        assert len(rules.unmatched_since_entry()) == seen
 
 
 def test_of_a_long_name_the_beginning_counts() -> None:

@@ -63,6 +63,9 @@ def test_keys_have_no_values_of_a_span_and_run_ids_have_them() -> None:
     attributes = {"user": "ada@example.com", "id": "550e8400-e29b-41d4-a716-446655440000"}
     assert found.only.names(attributes) == ("of [redacted]", "/cb")
     assert found.only.run_id(attributes) == attributes["id"]
+    for may_wait in (False, True):
+        assert found.only.run_id(attributes, may_wait=may_wait) == attributes["id"]
+        assert found.only.run_id({"other": "7"}, may_wait=may_wait) == ""
 
 
 @pytest.mark.parametrize("text", ["{attr:}", "{attr}", "{0}", "{1|}", "{1 2}", "{attr:a|b}", "{'x}", "{''}"])
@@ -80,6 +83,7 @@ def test_bad_input_a_wildcard_that_is_not_there_and_an_attribute_that_is_a_secre
     for key in ("flow", "step", "run_id"):
         with pytest.raises(ConfigurationError, match=f"^{key} of a rule must not name a secret"):
             StepRule(**fields(key, "x{attr:http.request.header.cookie}"))
+    assert StepRule(**fields("step", "reset-password")).step == "reset-password", "a text of the rule itself"
 
 
 def fields(key: str, template: str) -> dict[str, Any]:
