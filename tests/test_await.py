@@ -1,14 +1,16 @@
 """``delivery="await"`` off an event loop: a step waits until its events were sent, or could not be."""
 
+import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from time import monotonic
 
 import pytest
 
-from failpath_otel import FailpathClient, RecordsRejectedError, Run, limits
+from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError, Run, limits
 from failpath_otel.delivery.figures.stats import Stats
 from tests.awaiting import FAILURES, Configure, awaiting_clients
 from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, status
@@ -275,3 +277,24 @@ def test_a_step_on_the_thread_of_on_error_waits_and_comes_through(configure: Con
     assert done.wait(10)
     assert alarmed.flush(10) is False
     assert alarmed.stats().delivered == 3
+
+
+@pytest.mark.parametrize("throws", [False, True])
+def test_async_code_goes_on_if_an_upgrade_replaced_the_files_before_they_were_loaded(
+    configure: Configure, server: FaultServer, monkeypatch: pytest.MonkeyPatch, throws: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "failpath_otel.delivery.waiters.async_waiters", None)
+    client = configure(send_timeout=10, throw_on_send_error=throws)
+
+    async def checkout() -> bool:
+        async with client.run("checkout").step("pack"):
+            pass
+        return await client.aflush(1)
+
+    if throws:
+        with pytest.raises(DeliveryError, match="not known whether"):
+            asyncio.run(checkout())
+    else:
+        assert asyncio.run(checkout()) is False
+        assert client.flush(10)
+        assert server.statuses == ["running", "success"]

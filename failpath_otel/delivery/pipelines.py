@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from failpath_otel.delivery.figures.stats import Stats, add_up
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.errors import DeliveryError
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 
 if TYPE_CHECKING:
@@ -67,8 +68,12 @@ class Pipelines:
 
     async def aflush(self, deadline: float) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
-        # Here, because importing it takes longer than all of this package; who awaits this has done so.
-        from failpath_otel.delivery.waiters.async_waiters import settled  # noqa: PLC0415
+        try:
+            # Here, because importing it takes longer than all of this package; who awaits this has done so.
+            from failpath_otel.delivery.waiters.async_waiters import settled  # noqa: PLC0415
+        except ImportError:  # an upgrade has replaced the files of this process
+            exception_once("waiting for all records")
+            return False
 
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
         return all(complete) and not (self._past.dropped or self._past.waiting)

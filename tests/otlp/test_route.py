@@ -1,5 +1,6 @@
 """The route by itself: how it reports each request."""
 
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -42,3 +43,15 @@ def test_on_request_is_called_once_for_each_request_however_it_ends(
     client = TestClient(app, raise_server_exceptions=False)
     reply = client.post("/v1/traces", content=protobuf_of([a_span()]), headers={"Content-Type": PROTOBUF})
     assert (reply.status_code, receipts) == (status, [on_request])
+
+
+def test_senders_keep_what_they_send_to_a_server_whose_files_were_replaced_before_it_had_loaded_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receipts: list[Receipt | Refusal] = []
+    route = OtlpRoute(lambda _: TAKEN, on_request=receipts.append)
+    client = TestClient(Starlette(routes=[Route("/v1/traces", route.receive, methods=["POST"])]))
+    monkeypatch.delattr("failpath_otel.otlp.protobuf", raising=False)
+    monkeypatch.setitem(sys.modules, "failpath_otel.otlp.protobuf", None)
+    reply = client.post("/v1/traces", content=protobuf_of([a_span()]), headers={"Content-Type": PROTOBUF})
+    assert (reply.status_code, reply.headers["retry-after"], receipts) == (503, "5", [Refusal(503, "unavailable")])

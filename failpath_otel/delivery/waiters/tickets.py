@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from failpath_otel.errors import DeliveryError
+from failpath_otel.report import exception_once
 from failpath_otel.step_state import StepState
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ async def aawait_attempt(state: StepState, patience: float) -> DeliveryError | N
     number = state.last_ticket
     if not number:
         return pipeline.admission.refusal()
-    # Here, because importing it takes longer than all of this package; who awaits this has done so.
-    from failpath_otel.delivery.waiters.async_waiters import attempted  # noqa: PLC0415
+    try:
+        # Here, because importing it takes longer than all of this package; who awaits this has done so.
+        from failpath_otel.delivery.waiters.async_waiters import attempted  # noqa: PLC0415
+    except ImportError:  # an upgrade has replaced the files of this process
+        exception_once("waiting for a record")
+        return DeliveryError("it is not known whether the record is delivered: what waits for it cannot be imported")
 
     return await attempted(pipeline, patience, (number, number))

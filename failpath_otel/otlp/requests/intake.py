@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from failpath_otel.otlp.http_messages import TooManySpansError
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import ReadSpan
+from failpath_otel.report import warn_once
 from failpath_otel.serving.body import BodyBudget, decompress, too_large_decompressed
 from failpath_otel.serving.refusals import Refused
 from failpath_otel.serving.threads import in_thread
@@ -25,6 +26,9 @@ MAX_HELD_BYTES: Final = 4 * MAX_BODY_BYTES
 _LARGE_BYTES: Final = 1_048_576
 _LARGE_AT_A_TIME: Final = 2
 _AT_A_TIME: Final = 32
+_REPLACED: Final = (
+    "Failpath: the files of this server were replaced, and requests are answered by 503: restart it (%s)."
+)
 
 Take = Callable[[Iterator[ReadSpan]], Receipt]
 """Takes the spans of one request, on a worker thread, or raises :class:`ServiceUnavailable`."""
@@ -106,4 +110,9 @@ class Intake(Generic[_Receipt]):
             raise HTTPException(413, str(error)) from None
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
+        except ImportError as error:
+            # An upgrade has replaced its files before the first request of this kind. Senders drop what is answered by
+            # 500, and send this again to the server that is started next.
+            warn_once("files were replaced", _REPLACED, error)
+            raise ServiceUnavailable("the files of this server were replaced: restart it", 5) from error
         return self.take(found)
