@@ -68,7 +68,7 @@ class Answering:
         self._status = status
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._answer).start()
+        threading.Thread(target=self._answer, daemon=True).start()
 
     def _answer(self) -> None:
         with self._listener:

@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -136,26 +135,6 @@ def test_whatever_is_in_a_file_the_same_is_read_of_it_after_it_was_trimmed(base:
     orphan.close()
     assert read() == before
     assert path.stat().st_size == (len(content) // 4_096 + 1) * 4_096 or what == "empty"
-
-
-class Large(bytes):
-    """What there is no memory for a copy of."""
-
-    def __getitem__(self, _: object) -> Any:
-        raise MemoryError
-
-
-def test_an_orphan_that_there_is_no_memory_to_trim_stays_as_it_is(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = leave(base)
-    content = path.read_bytes()
-    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
-    read_at = port.file_system.read_at
-    with monkeypatch.context() as patched:
-        patched.setattr(port.file_system, "read_at", lambda *given: Large(read_at(*given)))
-        orphan.trim()
-    assert path.read_bytes() == content
-    assert take_all(orphan) == [numbered(number) for number in range(20)]
-    orphan.close()
 
 
 def test_a_copy_that_was_interrupted_is_no_obstacle(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
