@@ -117,7 +117,7 @@ def test_on_windows_only_a_directory_that_is_named_turns_it_on(
     monkeypatch.setattr(sys, "platform", "win32")
     assert [resolved(), resolved(journal="default"), resolved(journal="off")] == [None] * 3
     [said] = caplog.messages
-    assert "in memory alone" in said
+    assert "in memory only" in said
     assert "FAILPATH_JOURNAL" in said
     assert resolved(journal=tmp_path / "x") == str(tmp_path / "x")
     monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path / "y"))

@@ -61,7 +61,7 @@ def test_all_modules_are_imported_and_steps_are_delivered(tmp_path: Path, server
     ended = succeed(PROGRAM, server.url, NO_FORGE="1", FAILPATH_JOURNAL="default", DIRECTORY=str(tmp_path / "journal"))
     failed, inspects, off, in_memory, plain, in_journal, left, doctor, _ = ended.lines
     assert (failed, inspects) == ("[]", "False")
-    assert "in memory alone: on Windows, the journal has to be turned on" in off
+    assert "in memory only: on Windows, the journal is off by default" in off
     assert in_memory == "True {}"
     assert "is written by system calls: files are not mapped" in plain
     assert (in_journal, left) == ("1 True {}", "[]")

@@ -226,7 +226,9 @@ class OrphanSource:
 
     def _leave(self, orphan: Orphan) -> None:
         """Leave a journal to another version of this package, which knows the records that come next."""
-        text = "Failpath: %s has records of another version of failpath_otel, which has to deliver them; they stay."
+        text = (
+            "Failpath: %s has records of another version of failpath_otel; they stay until that version delivers them."
+        )
         warn_once("records of another version", text, orphan.name)
         self._orphans.popleft()
         self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS

@@ -318,7 +318,7 @@ class Sender:
             return self._divide(batch, answer, *batch.halves(Halving(batch.length, batch.halving)))
         self._refused_singles += 1
         self._warn_once(
-            "Failpath: %s, and takes others; that one is lost.", f"{self._failure_text(answer)} for one record"
+            "Failpath: %s, and accepts others; that one is lost.", f"{self._failure_text(answer)} for one record"
         )
         return self._lose(batch, answer)
 

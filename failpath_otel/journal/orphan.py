@@ -73,7 +73,7 @@ class Orphan(SegmentReader):
             raise OSError("it is no segment of a journal")
         if segment.header_damaged:
             self.damaged_files += 1
-            text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."
+            text = "Failpath: the header of %s in %s is damaged; its records are sent, perhaps a second time."
             warn_once("damaged header", text, segment.name, self.name)
 
     def _ignore_file(self, segment: Segment, reason: str) -> None:
@@ -135,7 +135,7 @@ class Orphan(SegmentReader):
         self._damaged_records += gap.records
         if not gap.records:
             # Its step's function was not entered.
-            text = "Failpath: a record in %s was cut off by the end of its process; it is left out."
+            text = "Failpath: a record in %s was cut off when its process ended; it is skipped."
             warn_once("torn record", text, self.name)
 
     def _abandon(self, segment: Segment) -> int:
@@ -178,7 +178,7 @@ class Orphan(SegmentReader):
 
     def _log_damage(self) -> None:
         if self._damaged_records:
-            text = "Failpath: in %s, which a process that is gone has left, records are damaged and lost: at least %d."
+            text = "Failpath: in %s, the journal of an ended process, records are damaged and lost: at least %d."
             warn(text, self.name, self._damaged_records)
             self._damaged_records = 0
 

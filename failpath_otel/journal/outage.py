@@ -16,7 +16,9 @@ _ADVICE: Final = " FAILPATH_JOURNAL names another directory."
 _LOCATION_ERRORS: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 """Errors that are more often about the directory than temporary."""
 
-_RECOVERED: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
+_RECOVERED: Final = (
+    "Failpath: the journal in %s is written again after %.1f s; it contains the records that waited in memory."
+)
 
 
 class Outage:

@@ -161,8 +161,8 @@ def default_journal() -> str | None:
     if sys.platform == "win32":
         warn_once(
             "journal",
-            "Failpath: records wait in memory alone: on Windows, the journal has to be turned on. To have one, name a "
-            "directory by FAILPATH_JOURNAL; to do without it, set that to off.",
+            "Failpath: records wait in memory only: on Windows, the journal is off by default. To use one, set "
+            "FAILPATH_JOURNAL to a directory; to do without one, set it to off.",
         )
         return None
     # Imported on use: a named directory does not need it (decision 0005).
@@ -177,8 +177,8 @@ def default_journal() -> str | None:
     except (OSError, RuntimeError) as error:  # the user has no home directory
         warn_once(
             "journal",
-            "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a "
-            "directory by FAILPATH_JOURNAL; to do without it, set that to off.",
+            "Failpath: records wait in memory only; there is no place for a journal: %s. To use one, set "
+            "FAILPATH_JOURNAL to a directory; to do without one, set it to off.",
             error,
         )
         return None

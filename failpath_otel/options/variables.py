@@ -33,7 +33,7 @@ def warn_of_misspelt_variables() -> None:
         if name[: len(_PREFIX)].upper() == _PREFIX and name not in VARIABLES and len(name) <= _MAX_NAME:
             meant = _nearest(name.upper())
             if meant is not None:
-                text = "Failpath: the environment variable %s means nothing here; did you mean %s?"
+                text = "Failpath: the environment variable %s is unknown; did you mean %s?"
                 warn_once(f"variable {name}", text, name, meant)
 
 

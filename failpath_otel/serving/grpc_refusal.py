@@ -41,7 +41,8 @@ class GrpcRefusal:
         remedy = f"{_REMEDY % address_of(host, port)}, {_EXTRA}" if grpc_url is None else _WITH_GRPC % grpc_url
         warn_once(
             "gRPC",
-            "Failpath: a sender speaks gRPC to port %d, which takes OTLP over HTTP: %s. Further ones are not logged.",
+            "Failpath: a sender speaks gRPC to port %d, which accepts OTLP over HTTP: %s. Further cases are not"
+            " logged.",
             port,
             remedy,
         )

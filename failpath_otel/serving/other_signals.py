@@ -77,8 +77,8 @@ class OtherSignals:
                 self._logged.add((signal, sender))
         if is_new:
             warn(
-                "Failpath: %s sends %s, which this server does not take: set %s=none for it, or start this server with"
-                " --accept-other-signals. Further requests of this sender are not logged.",
+                "Failpath: %s sends %s, which this server does not accept: set %s=none for it, or start this server"
+                " with --accept-other-signals. Further requests of this sender are not logged.",
                 sender,
                 signal,
                 _VARIABLES[signal],

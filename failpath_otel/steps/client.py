@@ -29,8 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
 
 _NO_RUN: Final = (
-    "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool or for a"
-    " message that brought no run; such calls are not recorded. Give it the run and call run.step() there, or run it in"
+    "Failpath: %s, the step %r of the current run, was called without a run, for example on a thread of a pool or for a"
+    " message that brought no run; such calls are not recorded. Pass the run and call run.step() there, or call it in"
     " contextvars.copy_context()."
 )
 _client_numbers: Final = itertools.count()
@@ -130,7 +130,7 @@ class Failpath:
         if flow_key is None and fallback is None:
             warn_once(
                 "run headers without flow",
-                "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
+                "Failpath: headers have no usable flow key; the run's flow is %r. Set it by flow=.",
                 UNKNOWN_FLOW,
             )
         return Run(

@@ -38,7 +38,7 @@ _MAX_BAGGAGE_ENTRIES: Final = 180
 
 _ENTRIES: Final = frozenset({FLOW_KEY, RUN_ID})
 _BAGGAGE_FULL: Final = (
-    "Failpath: a run does not travel: the application's own baggage leaves no room for it. run.headers() do travel."
+    "Failpath: a run is not sent as baggage: the application's own baggage leaves no room for it. Use run.headers()."
 )
 
 _MAX_VALUES: Final = 16
@@ -182,7 +182,7 @@ def _items(headers: object, names: Iterable[str]) -> Iterable[tuple[object, obje
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are ignored.")
+        warn_once("run headers type", "Failpath: the headers of a run are not a mapping; they are ignored.")
         return ()
     return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
 
@@ -220,9 +220,7 @@ def _accepted(read: Callable[[str, T], str | None], name: str, given: T) -> str 
     try:
         return read(name, given)
     except _Refused as refused:
-        warn_once(
-            f"refused {name}", "Failpath: a %s that came from elsewhere is refused: %s.", _WHAT[name], str(refused)
-        )
+        warn_once(f"refused {name}", "Failpath: a %s from another process is refused: %s.", _WHAT[name], str(refused))
         return None
 
 

@@ -101,11 +101,11 @@ def test_it_is_one_line_at_the_start_and_one_at_the_end(caplog: pytest.LogCaptur
         clock.now += 1
         size.take(size.bytes)
     [began] = [message for message in caplog.messages if "batch" in message]
-    assert began == f"Failpath: {URL} finds a batch of 1048576 bytes too large; it gets smaller ones."
+    assert began == f"Failpath: {URL} rejects a batch of 1048576 bytes as too large; it gets smaller ones."
     for _ in range(50):
         clock.now += 10
         size.take(size.bytes)
-    assert caplog.messages[1:] == [f"Failpath: {URL} takes batches of full size again."]
+    assert caplog.messages[1:] == [f"Failpath: {URL} accepts batches of full size again."]
     for _ in range(50):
         size.take(size.bytes)
     assert len(caplog.messages) == 2

@@ -111,7 +111,7 @@ def test_bad_records_anywhere_are_lost_and_no_others(caplog: pytest.LogCaptureFi
     assert queue.settled == [numbered(number) for number in range(2 * BATCH)]
     assert not queue.sender.retries
     [line] = [message for message in caplog.messages if "400" in message]
-    assert "did not understand the request (400) for one record, and takes others; that one is lost" in line
+    assert "did not understand the request (400) for one record, and accepts others; that one is lost" in line
 
 
 def test_bad_records_at_the_beginning_of_a_process_do_not_hide_the_good_ones_behind_them() -> None:

@@ -188,5 +188,5 @@ def test_a_session_that_verifies_nothing_is_the_users_choice_and_said_once(
         assert send(server, session).failure is None
         assert send(server, session).failure is None
     assert [record.getMessage() for record in caplog.records] == [
-        "Failpath: certificates are not verified, because the session that was given has verify=False"
+        "Failpath: certificates are not verified, because the given session has verify=False"
     ]

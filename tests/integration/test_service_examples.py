@@ -93,7 +93,7 @@ def test_the_flask_service_serves_who_forges_a_run_id_and_gives_the_run_another_
         run_id = post(f"{url}/orders", failpath_flow_key="web-shop", failpath_run_id=forged)["run"]
         assert re.fullmatch("[0-9a-f]{32}", run_id)
         assert ended(receiver, run_id, 2)["flowKey"] == "web-shop"
-    assert (tmp_path / "log").read_text().count("a run id that came from elsewhere is refused") == 1
+    assert (tmp_path / "log").read_text().count("a run id from another process is refused") == 1
 
 
 def test_the_fastapi_service_calls_its_warehouse_in_the_same_run(receiver: Receiver, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_variable_that_is_nearly_one_of_ours_is_said_once_with_the_one_that_is
     monkeypatch.setenv(wrong, "a-value-that-may-be-secret")
     for _ in range(2):
         Options.resolve(project_key=KEY)
-    assert said() == [f"Failpath: the environment variable {wrong} means nothing here; did you mean {meant}?"]
+    assert said() == [f"Failpath: the environment variable {wrong} is unknown; did you mean {meant}?"]
 
 
 @pytest.mark.parametrize(

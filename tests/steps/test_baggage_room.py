@@ -77,7 +77,7 @@ def test_it_does_not_travel_where_entries_of_others_would_be_lost_and_that_is_sa
         detach(token)
 
     [record] = caplog.records
-    assert record.getMessage().startswith("Failpath: a run does not travel: ")
+    assert record.getMessage().startswith("Failpath: a run is not sent as baggage: ")
 
 
 def test_a_run_that_does_not_travel_is_not_taken_for_the_one_around_it(recording: Recording) -> None:

@@ -182,7 +182,7 @@ def test_a_bad_run_id_is_refused_a_new_one_is_generated_and_that_is_said_once(
     assert runs[0].run_id != runs[1].run_id
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith("Failpath: a run id that came from elsewhere is refused: it")
+    assert record.getMessage().startswith("Failpath: a run id from another process is refused: it")
     assert "req" not in record.getMessage()
 
 
@@ -193,7 +193,7 @@ def test_in_place_of_a_bad_flow_key_stands_the_one_of_the_service(
     run = failpath.run_from_headers({FLOW: value, RUN: "req-1"}, flow="shipping")
 
     assert names(run) == ("shipping", "req-1")
-    assert [record.getMessage()[:28] for record in caplog.records] == ["Failpath: a flow key that ca"]
+    assert [record.getMessage()[:28] for record in caplog.records] == ["Failpath: a flow key from an"]
 
 
 def test_spellings_of_one_header_that_contradict_each_other_are_refused(failpath: Failpath) -> None:
@@ -268,7 +268,7 @@ def test_without_any_flow_key_the_flow_is_unknown_and_that_is_said_once(
 
     assert [names(run) for run in runs] == [("unknown", "req-1")] * 2
     [record] = caplog.records
-    assert "flow= names another" in record.getMessage()
+    assert "Set it by flow=" in record.getMessage()
 
 
 def test_the_flow_of_the_headers_goes_before_the_services_own(failpath: Failpath) -> None:

@@ -33,7 +33,7 @@ def test_a_function_in_a_thread_pool_is_said_once_with_its_name_and_its_step(
         assert list(pool.map(pack, range(20))) == list(range(20))
     [line] = said()
     name = f"{__name__}.{pack.__qualname__}"
-    assert line.startswith(f"Failpath: {name}, which is the step 'pack' of the current run, was called without one")
+    assert line.startswith(f"Failpath: {name}, the step 'pack' of the current run, was called without a run")
 
 
 def test_each_function_has_a_line_of_its_own(recording: Recording, said: Callable[[], list[str]]) -> None:

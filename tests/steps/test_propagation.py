@@ -266,7 +266,7 @@ def test_bad_baggage_is_refused_and_that_is_said_once(
     assert [found(recording, entries) for _ in range(2)] == [None, None]
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"Failpath: a {what} that came from elsewhere is refused: ")
+    assert record.getMessage().startswith(f"Failpath: a {what} from another process is refused: ")
 
 
 @pytest.mark.parametrize("entries", [{FLOW: "checkout"}, {RUN: "req-1"}, {FLOW: "", RUN: ""}, {"tenant": "acme"}])

@@ -22,7 +22,7 @@ def check_journal(settings: Settings) -> list[Finding]:
     """Check the directory, and count what waits in it."""
     path, source = settings.values["journal"], settings.sources["journal"]
     if path is None:
-        text = f"none ({source}): records wait in memory alone, and are lost with their process"
+        text = f"none ({source}): records wait in memory only, and are lost with their process"
         return [Finding(_CHECK, "note", text, "", {"directory": None})]
     where = f"{path} ({source})"
     try:

@@ -57,9 +57,7 @@ class SessionChannel:
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> "_Reply":
         """See :class:`Channel`."""
         if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
-            warn_once(
-                "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
-            )
+            warn_once("verify", "Failpath: certificates are not verified, because the given session has verify=False")
         answer = self._session.post(
             self._url,
             data=body,

@@ -37,7 +37,7 @@ class BatchSize:
         self._larger_from = self._clock() + self._delay
         if not self._is_logged:
             self._is_logged = True
-            warn("Failpath: %s finds a batch of %d bytes too large; it gets smaller ones.", self._url, length)
+            warn("Failpath: %s rejects a batch of %d bytes as too large; it gets smaller ones.", self._url, length)
 
     def take(self, length: int) -> None:
         """Note that a batch of this size in bytes was accepted."""
@@ -54,7 +54,7 @@ class BatchSize:
             self._set(larger)
         if self.bytes == limits.MAX_BATCH_BYTES and self._refused == inf:
             self._is_logged = False
-            warn("Failpath: %s takes batches of full size again.", self._url)
+            warn("Failpath: %s accepts batches of full size again.", self._url)
 
     def _set(self, size: int) -> None:
         self.bytes = size

@@ -51,7 +51,7 @@ class KeyLog:
             self._say(reason, *arguments)
 
     def _say(self, reason: str, *arguments: object) -> None:
-        text = f"Failpath: the rule for spans named %s makes the key %r, from now on silently, where {reason}"
+        text = f"Failpath: the rule for spans named %s makes the key %r, which is not logged again, because {reason}"
         warn(text, self._rule, OTHER, *arguments)
 
 

@@ -89,8 +89,8 @@ class GrpcServer:
             if self._is_required:
                 raise
             warn(
-                "Failpath: gRPC is not served, because port %d cannot be used: %s. HTTP is. --grpc-port names another"
-                " port, --grpc-port off none.",
+                "Failpath: gRPC is not served, because port %d cannot be used: %s. HTTP is served. Choose another port"
+                " with --grpc-port, or turn gRPC off with --grpc-port off.",
                 self._port,
                 error.strerror,
             )

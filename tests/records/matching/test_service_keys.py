@@ -100,8 +100,8 @@ def test_too_many_keys_are_said_once_for_each_service_and_for_the_first_hundred(
         steps(rules, f"shop-{number}", *many(6), "POST /1", "POST /2")
     assert len(caplog.messages) == 100
     assert caplog.messages[0] == (
-        "Failpath: the rule for spans named 'GET *' makes the key 'other', from now on silently, where it has made 3"
-        " different keys (max_keys) of spans of the service 'shop-0'"
+        "Failpath: the rule for spans named 'GET *' makes the key 'other', which is not logged again, because it has"
+        " made 3 different keys (max_keys) of spans of the service 'shop-0'"
     )
     assert caplog.messages[-1].endswith("of the service 'shop-99'; no further services are named here")
     assert not caplog.messages[-2].endswith("named here")
