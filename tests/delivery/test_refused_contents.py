@@ -153,6 +153,16 @@ def test_where_everything_is_refused_later_it_is_the_way_too() -> None:
     assert queue.run().settled == [numbered(number) for number in (*range(1_000, 1_000 + BATCH), *range(BATCH))]
 
 
+def test_when_single_records_are_refused_one_after_another_only_the_first_of_them_are_lost() -> None:
+    delivery = Choosy()
+    sender = Sender(delivery)
+    Queue(sender, [0]).run()
+    delivery.all_of_it = True
+    queue = Queue(sender, *([number] for number in range(1, 100))).run()
+    assert queue.lost == [numbered(number) for number in range(1, limits.SINGLES_IN_DOUBT + 1)]
+    assert sender.retries
+
+
 def test_after_the_way_was_wrong_a_refusal_has_to_show_anew_that_it_means_the_contents() -> None:
     delivery = Choosy()
     sender = Sender(delivery)

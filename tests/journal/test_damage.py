@@ -34,7 +34,8 @@ def a_record(number: int, size: int = 60) -> bytes:
     return b'{"number":%06d,"text":"' % number + b"x" * size + b'"}'
 
 
-_NOW = int(time.time()) - 1_000
+_LATER = int(time.time()) + 1_000
+"""A time that a record can have behind those that the tests write."""
 
 LENGTH = FRAME + len(a_record(0))
 """Bytes of one record with its frame."""
@@ -241,13 +242,13 @@ class Work:
 
 def a_lure(length: int, checksum: int = 0) -> bytes:
     """What looks like a record of so many bytes, and is none."""
-    return pack_frame(length, checksum, _NOW) + b"{"
+    return pack_frame(length, checksum, _LATER) + b"{"
 
 
 LURES = {
     "large ones": a_lure(limits.MAX_RECORD_BYTES),
     "small ones": a_lure(1),
-    "after a record": pack_frame(2, crc32(b"{}", _NOW), _NOW) + b"{}" + a_lure(limits.MAX_RECORD_BYTES),
+    "after a record": pack_frame(2, crc32(b"{}", _LATER), _LATER) + b"{}" + a_lure(limits.MAX_RECORD_BYTES),
     "as close as can be": b"\1\0{",
     "braces": b"{",
     "zeros": b"\0",
@@ -263,7 +264,7 @@ def test_hostile_bytes_cost_checksums_of_a_few_times_their_size_and_no_record_be
     size = 300_000
     begin = HEADER + LENGTH
     change(path, begin, (lure * (size // len(lure) + 1))[:size])
-    seconds = int(time.time())
+    seconds = _LATER + 1
     record = a_record(1)
     genuine = pack_frame(len(record), crc32(record, seconds), seconds) + record
     change(path, begin + size + 70_000, genuine * 20)
@@ -397,7 +398,7 @@ def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
 
 
 def test_lengths_behind_one_that_cannot_be_are_not_followed() -> None:
-    frames = [pack_frame(len(record), 0, _NOW) + record for record in map(a_record, range(3))]
+    frames = [pack_frame(len(record), 0, _LATER) + record for record in map(a_record, range(3))]
     whole = b"".join(frames)
     assert frame_module.count_lost(whole, 0, len(whole)) == 3
     nothing = bytes(frame_module.FRAME_BYTES)

@@ -6,10 +6,12 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable
 from mmap import mmap
 from pathlib import Path
 from typing import Any, NoReturn
+from zlib import crc32
 
 import pytest
 
@@ -23,6 +25,7 @@ from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.segments import frame_count as frame_count_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
+from failpath_otel.journal.segments.frame import pack_frame
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 
@@ -594,6 +597,28 @@ class ConfirmedMeanwhile(segment_module.Segment):
             if segments and segments[0] is self:
                 segments.popleft()
         return super().__getattribute__(name)
+
+
+def test_what_another_thread_writes_in_the_midst_of_the_end_of_a_segment_is_part_of_it(new_journal: NewJournal) -> None:
+    journal = new_journal()
+    assert journal.append(numbered(0))
+    writer = journal.current.writer
+    assert isinstance(writer, mapped_module.MappedWriter)
+    tell, seconds = writer.tell, int(time.time())
+
+    def told_before_the_others() -> int:
+        at = tell()
+        for record in map(numbered, (1, 2)):
+            writer.write(pack_frame(len(record), crc32(record, seconds), seconds) + record)
+        return at
+
+    writer.tell = told_before_the_others  # type: ignore[misc]
+    writer.seal()
+    assert (writer.end(), writer.frames()) == (len(writer.content().rstrip(b"\0")), 3)
+    with pytest.raises(ValueError, match="data out of range"):
+        writer.write(b"too late")
+    journal.finish_segment()
+    assert take_all(journal) == [numbered(number) for number in range(3)]
 
 
 @pytest.mark.usefixtures("small_segments")

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from failpath_otel import limits
 from failpath_otel.journal.files import port
 from failpath_otel.journal.files.file_system import Folder
-from failpath_otel.journal.segments.frame import pack_frame
+from failpath_otel.journal.segments.frame import FRAME_BYTES, pack_frame
+from failpath_otel.journal.segments.frame_count import FrameCount
 from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from tests.journal.test_journal import numbered
@@ -151,3 +154,16 @@ def test_a_file_larger_than_any_segment_that_cannot_be_deleted_raises_nothing(
 
     monkeypatch.setattr(type(segment._folder), "delete", refuse)
     segment.remove()
+
+
+def test_frames_before_any_place_are_counted_whatever_was_counted_before() -> None:
+    ends = [HEADER_BYTES]
+    with mmap(-1, limits.JOURNAL_SEGMENT_BYTES) as content:
+        for size in range(1, 300):
+            content[ends[-1] : ends[-1] + 4] = size.to_bytes(4, "little")
+            ends.append(ends[-1] + FRAME_BYTES + size)
+        count = FrameCount()
+        for number in [*range(0, 300, 7), *range(300), *reversed(range(300))]:
+            assert count.up_to(content, ends[number]) == number
+            assert count.up_to(content, ends[number] + 1) is None
+        assert count.known == 299

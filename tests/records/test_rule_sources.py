@@ -69,6 +69,7 @@ def test_how_many_keys_a_preset_makes_can_be_set() -> None:
     assert by_text == StepRule.preset("django", max_keys=500) + StepRule.preset("celery")
     assert {rule.max_keys for rule in StepRule.preset("gen_ai", max_keys=7)} == {7}
     assert {rule.max_keys for rule in StepRule.preset("django")} == {limits.MAX_KEYS}
+    assert {rule.max_keys for rule in StepRule.preset("django", max_keys=10_000)} == {10_000}
     with pytest.raises(ConfigurationError, match="max_keys of a rule must be a number from 1 to 10000"):
         StepRule.preset("django", max_keys=10_001)
 

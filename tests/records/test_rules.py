@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 import failpath_otel
-from failpath_otel import ConfigurationError, StepRule, limits
+from failpath_otel import ConfigurationError, StepRule, limits, semconv
 from failpath_otel.records.matching.values import usable_run_id
 from failpath_otel.records.rule_conflicts import first_conflict
 from failpath_otel.records.rule_set import Rules
@@ -92,12 +92,25 @@ def test_names_are_unmatched_until_a_rule_that_looks_at_attributes_has_chosen_a_
     assert rules.unmatched() == []
 
 
+def test_a_pattern_holds_for_the_scope_of_its_own_rule_only() -> None:
+    rules = Rules([rule("a*", "x"), rule("b*", "y")])
+    assert only(rules, "y", "ab") is None
+    assert only(rules, "x", "ab") is not None
+
+
 def test_what_is_unmatched_is_not_said_before_there_was_an_entry() -> None:
     rules = Rules([rule("other")])
     for kind, seen in ((SpanKind.INTERNAL, 0), (SpanKind.SERVER, 2), (SpanKind.INTERNAL, 3)):
         span = ReadableSpan(f"{kind.name} {seen}", kind=kind)
         assert rules.candidates_for(span, None) is None
         assert len(rules.unmatched_since_entry()) == seen
+
+
+@pytest.mark.parametrize("own", [semconv.FLOW_KEY, semconv.STEP_KEY])
+def test_a_span_that_states_its_own_flow_or_step_is_left_alone_by_rules(own: str) -> None:
+    rules = Rules([rule("a")])
+    assert rules.candidates_for(ReadableSpan("a"), None) is not None
+    assert rules.candidates_for(ReadableSpan("a", attributes={own: "x"}), None) is None
 
 
 def test_of_a_long_name_the_beginning_counts() -> None:

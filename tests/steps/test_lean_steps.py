@@ -243,6 +243,22 @@ def client(records: list[Any], provider: Any = None, **options: Any) -> Failpath
     )
 
 
+def test_both_records_of_a_step_that_fails_have_the_ids_that_steps_inside_it_name_as_their_parent() -> None:
+    records: list[Any] = []
+    run = client(records).run("checkout")
+
+    def fail() -> None:
+        run.step("inside", lambda: None)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - the one above
+        run.step("pack", fail)
+    begun, inside, _, failed = records
+    assert (failed.step_key, failed.status) == ("pack", "error")
+    assert (failed.trace_id, failed.span_id) == (begun.trace_id, begun.span_id)
+    assert (failed.trace_id, failed.span_id) == (inside.trace_id, inside.parent_span_id)
+
+
 def test_with_rules_the_spans_of_steps_are_spans(started: list[str]) -> None:
     records: list[Any] = []
     failpath = client(records, rules=[StepRule("web", "get", span_name="GET *")])

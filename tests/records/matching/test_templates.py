@@ -132,11 +132,13 @@ def test_there_are_no_more_keys_than_allowed_and_those_that_exist_go_on(caplog: 
     assert "it has made 3 different keys (max_keys)" in message
 
 
-def test_a_key_that_cannot_be_one_is_other_and_the_rest_stays() -> None:
+def test_a_key_that_cannot_be_one_is_other_and_the_rest_stays(caplog: pytest.LogCaptureFixture) -> None:
     keys = bounded(3)
     for step in (None, "", "a\nb", "x" * 201, "Bearer abcdefghijklmnopqrstuvwxyz0123456789"):
         assert keys.names("shop", step) == ("shop", OTHER)
     assert keys.names(None, None) == (OTHER, OTHER)
+    [message] = caplog.messages
+    assert "the rule for spans named 'GET *' makes the key 'other'" in message
 
 
 def test_threads_that_make_keys_at_once_make_no_more_than_allowed() -> None:
