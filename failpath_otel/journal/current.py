@@ -113,6 +113,11 @@ class CurrentSegment:
             if self.writer is writer:  # else a signal handler has begun another one, which goes the same way
                 self.finished_through, self.segment, self.writer = segment.last, None, None
 
+    def close_finished(self) -> None:
+        """Close the writers of the segments that are finished, each of which keeps its file open."""
+        while self.finished:
+            self.finished.pop().close()
+
     def number_of(self, ticket: int, segments: tuple[Segment, ...]) -> int | None:
         """Return the number that the owner counts a record by; ``None`` where its segment is not among ``segments``.
 

@@ -265,8 +265,7 @@ class Journal(SegmentReader):
             text, count = self._pending_warnings.popleft()
             warn_once("damaged journal", text, count, self.path)
         self._factory.log_pending(self.path)
-        while self.current.finished:
-            self.current.finished.pop().close()
+        self.current.close_finished()
         for segment in snapshot(self._unread)[1:]:  # without the one that is being read
             if segment.last is not None and not segment.deleted:
                 segment.close()
@@ -331,6 +330,7 @@ class Journal(SegmentReader):
         segment, directory = self.current.segment, self._directory
         if segment is not None and directory is not None:
             self.finish_segment()
+            self.current.close_finished()  # or the room would be free only once the process has ended
             self._factory.discard_spares()
             trim_open(directory, segment)
 
