@@ -145,7 +145,7 @@ def test_a_user_without_a_home_has_none_and_that_is_said_once(tmp_path: Path, se
     ended = run_program(program, server.url)
     assert ended.lines == ["True []"], ended
     assert ended.errors.count("\n") <= 1
-    assert "name a directory by FAILPATH_JOURNAL" in ended.errors
+    assert "set FAILPATH_JOURNAL to a directory" in ended.errors
 
 
 def test_the_binding_changes_with_the_key_the_endpoint_and_the_route_and_tells_none_of_them() -> None:
