@@ -159,7 +159,7 @@ def test_a_snapshot_is_taken_of_what_other_threads_change_meanwhile() -> None:
     def look() -> None:
         try:
             for _ in range(300):
-                assert 99 <= len(snapshot(changing)) <= 100
+                assert 98 <= len(snapshot(changing)) <= 100  # each of the others may hold one
         finally:
             over.set()
 
