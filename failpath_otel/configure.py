@@ -87,11 +87,9 @@ class FailpathClient(Failpath):
         Example:
             >>> import asyncio
             >>> async def handle(order):
-            ...     try:
-            ...         async with failpath.run("checkout", run_id=order) as run:
-            ...             run.skip("send-receipt-email")
-            ...     finally:
-            ...         return await failpath.aflush(timeout=1.0)
+            ...     async with failpath.run("checkout", run_id=order) as run:
+            ...         run.skip("send-receipt-email")
+            ...     return await failpath.aflush(timeout=1.0)
             >>> asyncio.run(handle("order-17"))
             True
         """

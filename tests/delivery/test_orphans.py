@@ -450,7 +450,7 @@ def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
     leave(place, *(step(f"a{number}") for number in range(50)))
     [path] = Path(place.path).glob("*/*.records")
     content = bytearray(path.read_bytes())
-    content[content.index(b"a7")] ^= 1
+    content[content.index(b'"a7"') + 1] ^= 1  # not where an id has these digits
     path.write_bytes(content)
     delivery = HeldDelivery()
     errors: list[DeliveryError] = []
