@@ -19,6 +19,7 @@ from failpath_otel.runtime.threads import is_held_here
 from tests.delivery.pipelines import REJECTED, HeldDelivery, numbered, pipeline
 from tests.fault_server import FaultServer
 from tests.keys import KEY
+from tests.opcodes import trace_opcodes
 
 
 @pytest.mark.parametrize("wait", ["flush", "await_attempt"])
@@ -162,7 +163,7 @@ def test_what_interrupts_a_send_at_any_opcode_and_uses_the_same_client_mixes_no_
     while opcodes >= at:  # the last one was not the end
         at, opcodes = at + 1, 0
         server.requests.clear()
-        sys.settrace(interrupt)
+        trace_opcodes(interrupt)
         try:
             failures.append(client.send([numbered(2)]).failure)
         finally:

@@ -31,6 +31,7 @@ from failpath_otel.records.request import Answer
 from failpath_otel.runtime.threads import has_gil
 from tests.delivery.pipelines import HeldDelivery, an_outcome, numbered, pipeline
 from tests.journal.reading import take_all
+from tests.opcodes import trace_opcodes
 from tests.receiver import wait_for
 
 BINDING: Final = "0123456789abcdef"
@@ -332,7 +333,7 @@ class Putting:
 
     def put(self, record: bytes) -> None:
         before = sys.gettrace()
-        sys.settrace(self._trace)
+        trace_opcodes(self._trace)
         try:
             if self._name == "put_start":
                 self._queue.put_start(record, self.step)

@@ -20,6 +20,7 @@ from failpath_otel.records.record import Record
 from failpath_otel.records.rules import StepRule
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span, records_in
+from tests.opcodes import trace_opcodes
 
 SPAN_PARTS: Final = 500
 REQUEST_PARTS: Final = 4_000
@@ -51,7 +52,7 @@ def instructions(work: Callable[[], object], most: int) -> int:
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
+    trace_opcodes(trace)
     try:
         work()
     finally:

@@ -7,6 +7,8 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
+from tests.opcodes import trace_opcodes
+
 
 class Limit(BaseException):
     """As the time limit of a worker."""
@@ -37,7 +39,7 @@ def _interrupted(file: str, at: int, call: Callable[[], object]) -> bool:
         return interrupt
 
     tracing = sys.gettrace()
-    sys.settrace(interrupt)
+    trace_opcodes(interrupt)
     try:
         call()
     except Limit:

@@ -22,6 +22,7 @@ from tests.journal.reading import take_all
 from tests.journal.test_journal import NewJournal, files, left, numbered, orphans
 from tests.journal.test_journal_stateful import Journals
 from tests.journal.windows import WindowsOs, windows
+from tests.opcodes import trace_opcodes
 from tests.properties.tape import properties
 
 # The tests of the journal, run once more there.
@@ -233,7 +234,7 @@ def test_a_handler_between_any_two_opcodes_does_not_move_what_is_read_and_writte
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
+    trace_opcodes(trace)
     try:
         for at in range(0, 80, 4):
             assert system.write_at(descriptor, b"%d" % (at // 10) * 4, at) == 4

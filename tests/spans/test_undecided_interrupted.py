@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind, set_span_in_context
 
 from failpath_otel import StepRule
 from failpath_otel.spans.late_timer import LateTimer
+from tests.opcodes import trace_opcodes
 from tests.properties.tape import TIMES, Tape
 
 JOB: Final = "job.name"
@@ -84,7 +85,7 @@ class Program:
     def _do(self, name: str, act: Callable[[], object]) -> None:
         self.now = name
         before = sys.gettrace()
-        sys.settrace(self._trace)
+        trace_opcodes(self._trace)
         try:
             act()
         except Limit:
