@@ -43,6 +43,12 @@ def _by_coroutine(run: Run) -> None:
         coroutine.send(None)
 
 
+@pytest.fixture(autouse=True)
+def _drops_what_python_cannot_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Python print what a callback of a garbage collection raises for lack of stack; pytest's hook needs stack."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+
+
 FORMS: Final = (_by_call, _by_block, _by_decorator, _by_generator, _by_coroutine)
 
 
